@@ -1,0 +1,86 @@
+"""What can go wrong, one class per cause.
+
+Every message is one line that says what was found, what was needed and what to try; the command line prints it and exits with
+``exit_code``.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = [
+    "CompositorError",
+    "LimitError",
+    "OptionError",
+    "OutputError",
+    "ReadError",
+    "RegistrationFileError",
+    "TooFewPhotosError",
+    "WriteError",
+]
+
+
+class CompositorError(Exception):
+    """Base of every error that compositor raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One line: what was found, what was needed, what to try.
+    path : str or os.PathLike, optional
+        The file the error is about.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class OptionError(CompositorError, ValueError):
+    """An option has a name or a value that does not exist; the message lists the right ones."""
+
+    exit_code = 2
+
+
+class OutputError(CompositorError):
+    """The output cannot go where it was asked to: it exists, its folder is missing, or its format is unknown or too small."""
+
+    exit_code = 2
+
+
+class ReadError(CompositorError):
+    """A photo cannot be read; it loses itself, the rest of the set goes on."""
+
+
+class WriteError(CompositorError):
+    """A result could not be written; nothing is left at its place but what was there before."""
+
+
+class RegistrationFileError(CompositorError):
+    """A registration file is not one, is of an unknown version, or does not fit the photos given with it."""
+
+
+class TooFewPhotosError(CompositorError):
+    """Fewer than two usable photos overlap.
+
+    Parameters
+    ----------
+    message : str
+        One line: what was found, what was needed, what to try.
+    left_out : tuple of (str, str), optional
+        Name and reason of every photo that was left out.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, left_out: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.left_out = left_out
+
+
+class LimitError(CompositorError):
+    """The work would need more pixels or memory than is allowed; nothing large was allocated."""
+
+    exit_code = 5

@@ -1,0 +1,98 @@
+"""Every option and its default, once.
+
+The command line is generated from these fields: ``help`` is the text shown there, a ``Literal`` becomes the list of choices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from compositor.errors import OptionError
+
+__all__ = ["ComposeOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
+
+FeatureMethod = Literal["sift", "orb"]
+FocalMethod = Literal["auto", "shared", "per-photo"]
+Projection = Literal["auto", "plane", "cylindrical", "spherical"]
+ExposureMethod = Literal["gain", "none"]
+SeamMethod = Literal["graphcut", "voronoi"]
+BlendMethod = Literal["multiband", "none"]
+
+
+def option(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """A dataclass field with its help text and, for numbers, its allowed range."""
+    return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How to run, whatever is done.
+
+    Raises
+    ------
+    OptionError
+        A value is none of the choices or out of its range.
+    """
+
+    threads: int = option(0, "Worker threads; 0 means one per core. The result does not depend on it.", low=0, high=1024)
+    seed: int = option(0, "Seed of everything that draws random numbers.", low=0)
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value, choices = getattr(self, field.name), typing.get_args(hints[field.name])
+            if typing.get_origin(hints[field.name]) is Literal:
+                if value not in choices:
+                    raise OptionError(f"{field.name}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
+                continue
+            low, high = field.metadata.get("low"), field.metadata.get("high")
+            if value is not None and not isinstance(value, bool) and isinstance(value, int | float):
+                if not (low is None or value >= low) or not (high is None or value <= high):
+                    raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Options from a mapping of names to values.
+
+        Raises
+        ------
+        OptionError
+            A name or value is not known; the message lists the right ones.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in names:
+                raise OptionError(f"there is no option {name!r}; the options are {', '.join(names)}")
+        return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegisterOptions(RunOptions):
+    """How photos are brought into one frame."""
+
+    features: FeatureMethod = option("sift", "Feature detector: sift is exact, orb is fast.")
+    registration_megapixels: float = option(1.0, "Photos are reduced to this size before features are looked for.", low=0.01, high=100.0)
+    max_features: int = option(4000, "Strongest features kept per photo.", low=50, high=100_000)
+    focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
+    straighten: bool = option(True, "Turn the panorama so that its horizon is level.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComposeOptions(RunOptions):
+    """How registered photos become one picture."""
+
+    projection: Projection = option("auto", "Surface the panorama is drawn on; auto decides by the field of view.")
+    exposure: ExposureMethod = option("gain", "Match the photos' exposure and white balance in linear light, or leave them.")
+    seams: SeamMethod = option("graphcut", "Where one photo ends and the next begins: where they agree, or half way.")
+    blend: BlendMethod = option("multiband", "How photos meet at a seam.")
+    crop: bool = option(False, "Crop to the largest rectangle without empty corners.")
+    max_memory: float = option(0.0, "Memory the work may take, in MB; 0 means three quarters of what the machine has free.", low=0.0)
+    scale: float = option(1.0, "Size of the panorama, 1 keeps the photos' resolution.", low=0.001, high=4.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StitchOptions(RegisterOptions, ComposeOptions):
+    """Everything that ``stitch`` can be told."""

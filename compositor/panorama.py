@@ -1,0 +1,93 @@
+"""The result: one picture, which photo every pixel came from, and what was left out and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.registration import Registration
+from compositor.types import Canvas, Pixels
+
+__all__ = ["Panorama"]
+
+PREVIEW_PIXELS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Panorama:
+    """A composed picture with its provenance.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8, uint16 or float32
+        RGB; zero where no photo has pixels.
+    owner : (h, w) int16
+        Index into ``registration.cameras`` of the photo each pixel came from; -1 where none did.
+    registration : Registration
+        Where every photo looks, and what was left out and why.
+    canvas : Canvas
+        Projection and scale; after cropping, of what is left.
+    gains : (n, 3) float64
+        Factor applied to every photo's red, green and blue, in linear light.
+    metadata : mapping
+        ``exif`` and ``icc`` bytes of the first photo, for the file.
+    seconds : mapping
+        Wall time by stage.
+    """
+
+    pixels: Pixels
+    owner: NDArray[np.int16]
+    registration: Registration
+    canvas: Canvas
+    gains: NDArray[np.float64]
+    metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where the panorama has pixels, (h, w) bool."""
+        return np.asarray(self.owner >= 0)
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """Name and reason of every photo that is not in the panorama."""
+        return self.registration.left_out
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Names of the photos in the panorama."""
+        return tuple(camera.name for camera in self.registration.cameras)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = 95) -> None:
+        """Write the panorama as JPEG, PNG or TIFF, by the name's ending; PNG and TIFF keep the mask as alpha.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to.
+        overwrite : bool
+            Replace a file that is there.
+        quality : int
+            JPEG quality, 1..100.
+
+        Raises
+        ------
+        OutputError
+            Unknown ending, missing folder, a file that exists, or a picture too large for the format.
+        WriteError
+            The file could not be written; what was there before is still there.
+        """
+        from compositor.images import write_image
+
+        write_image(path, self.pixels, mask=self.mask, metadata=self.metadata, overwrite=overwrite, quality=quality)
+
+    def _repr_png_(self) -> bytes:
+        """A preview of at most a megapixel, for notebooks."""
+        from compositor.images import encode_preview
+
+        return encode_preview(self.pixels, self.mask, PREVIEW_PIXELS)

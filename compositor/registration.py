@@ -1,0 +1,152 @@
+"""Where every photo looks: the value between registering and composing, and its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import msgspec
+import numpy as np
+
+from compositor.errors import RegistrationFileError
+from compositor.images.files import write_atomically
+from compositor.types import Camera
+
+__all__ = ["Pair", "Registration"]
+
+LARGEST_FILE = 64 * 2**20
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Pixel = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+Row = tuple[float, float, float]
+
+
+class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two photos that share scene points: indices into ``cameras``, inlier matches, and their error after adjustment in px."""
+
+    first: int
+    second: int
+    inliers: int
+    error: float
+
+
+class PhotoRecord(msgspec.Struct, frozen=True):
+    """One camera as the file holds it."""
+
+    name: str
+    size: tuple[Annotated[int, msgspec.Meta(gt=0)], Annotated[int, msgspec.Meta(gt=0)]]
+    focal: Positive
+    center: tuple[Pixel, Pixel]
+    rotation: tuple[Row, Row, Row]
+    distortion: tuple[float, float] = (0.0, 0.0)
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A photo that is not in the panorama, and why."""
+
+    name: str
+    reason: str
+
+
+class RegistrationRecord(msgspec.Struct, frozen=True):
+    """The whole file."""
+
+    format: Literal["compositor registration"]
+    version: Literal[1]
+    model: Literal["rotation"]
+    photos: tuple[PhotoRecord, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    error: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Registration:
+    """Where every photo of a set looks; can be saved, edited and applied to other versions of the same photos.
+
+    Parameters
+    ----------
+    model : str
+        Motion model: «rotation» means one viewpoint, cameras that only turn.
+    cameras : tuple of Camera
+        One per photo that belongs, in the order the photos were given.
+    left_out : tuple of (str, str)
+        Name and reason of every photo that does not.
+    pairs : tuple of Pair
+        The overlaps that the cameras were estimated from.
+    error : float
+        Root mean square distance between matched points after adjustment, px of the full-size photos.
+    """
+
+    model: Literal["rotation"]
+    cameras: tuple[Camera, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    error: float = 0.0
+
+    def to_json(self) -> str:
+        """The registration as versioned JSON text; reading it back gives exactly the same numbers."""
+        photos = tuple(
+            PhotoRecord(c.name, c.size, c.focal, c.center, tuple(tuple(map(float, row)) for row in c.rotation), c.distortion)  # type: ignore[arg-type]
+            for c in self.cameras
+        )
+        left_out = tuple(LeftOut(*entry) for entry in self.left_out)
+        record = RegistrationRecord("compositor registration", 1, self.model, photos, left_out, self.pairs, self.error)
+        return msgspec.json.format(msgspec.json.encode(record)).decode() + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """A registration from JSON text.
+
+        Raises
+        ------
+        RegistrationFileError
+            The text is no registration of a known version, or its numbers make no camera.
+        """
+        try:
+            record = msgspec.json.decode(text, type=RegistrationRecord)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RegistrationFileError(f"not a registration this version can read ({error}); write one with «compositor register»") from error
+        cameras = []
+        for p in record.photos:
+            rotation = np.array(p.rotation)
+            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) or np.linalg.det(rotation) < 0:
+                raise RegistrationFileError(f"rotation of {p.name} is no rotation matrix; needed is an orthonormal 3x3 with determinant 1")
+            cameras.append(Camera(p.name, p.size, p.focal, p.center, rotation, p.distortion))
+        for pair in record.pairs:
+            if not (0 <= pair.first < len(cameras) and 0 <= pair.second < len(cameras)):
+                raise RegistrationFileError(f"pair {pair.first}-{pair.second} names a photo that is not in the file; it has {len(cameras)}")
+        left_out = tuple((entry.name, entry.reason) for entry in record.left_out)
+        return cls(record.model, tuple(cameras), left_out, record.pairs, record.error)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the registration as JSON.
+
+        Raises
+        ------
+        OutputError
+            The file exists and ``overwrite`` is not set, or its folder is missing.
+        WriteError
+            The file could not be written; what was there before is still there.
+        """
+        write_atomically(path, lambda file: file.write(self.to_json().encode()), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a registration that ``save`` wrote.
+
+        Raises
+        ------
+        RegistrationFileError
+            The file cannot be read or is no registration.
+        """
+        try:
+            if (size := os.stat(path).st_size) > LARGEST_FILE:
+                raise RegistrationFileError(f"{path}: {size} bytes is too large for a registration; at most {LARGEST_FILE} are read", path=path)
+            return cls.from_json(Path(path).read_bytes())
+        except OSError as error:
+            raise RegistrationFileError(f"{path}: cannot be read ({error.strerror}); give a file that «compositor register» wrote", path=path) from error
+        except RegistrationFileError as error:
+            raise RegistrationFileError(f"{path}: {error}" if error.path is None else str(error), path=path) from error

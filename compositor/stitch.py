@@ -1,0 +1,1 @@
+"""From photos to a panorama: the table of contents. Read this file first."""

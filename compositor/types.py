@@ -1,0 +1,221 @@
+"""The values that travel between the stages.
+
+Points are (x, y) in pixels of the full-size, upright photo, x right, y down; integer coordinates are pixel centres. Shapes are
+(h, w[, c]). Cameras look along z with x right and y down; rotations take camera coordinates to world coordinates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Camera", "Canvas", "Decoded", "Decoder", "Features", "Match", "Photo", "Pixels", "Progress"]
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+"""RGB pixels, (h, w, 3), uint8, uint16 or float32; float32 holds 0..1 in the same encoding as the integers."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoded:
+    """Pixels of a photo at some size, and where they lie in the full-size photo.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8, uint16 or float32
+        RGB, upright.
+    mask : (h, w) bool or None
+        Where the photo has pixels; None means everywhere.
+    scale : (float, float)
+        Decoded pixels per full-size pixel in x and y.
+    offset : (float, float)
+        Shift in decoded pixels: full-size p lies at (p + 0.5) * scale - 0.5 + offset.
+    """
+
+    pixels: Pixels
+    mask: NDArray[np.bool_] | None = None
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def to_full(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Positions in the full-size photo of (n, 2) positions in these pixels."""
+        return np.asarray((np.asarray(points, np.float64) + 0.5 - self.offset) / self.scale - 0.5)
+
+
+class Decoder(Protocol):
+    """Decodes a photo at 1/shrink of its size, shrink being 1, 2, 4 or 8; the result tells the exact scale."""
+
+    def __call__(self, shrink: int) -> Decoded: ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photo:
+    """A photo whose pixels are not loaded yet, and what its file says of it.
+
+    Parameters
+    ----------
+    name : str
+        How messages and results call it: the file's name, or «photo 3» for an array.
+    size : (int, int)
+        Width and height of the upright photo, px.
+    dtype : numpy.dtype
+        uint8, uint16 or float32.
+    decode : Decoder
+        Gives the pixels at full or reduced size.
+    focal : float or None
+        Focal length prior in px of the full-size photo, or None when the file tells nothing plausible.
+    camera_key : str
+        Same for photos that share a camera body and a focal length, «» when unknown.
+    metadata : mapping
+        What the output keeps: ``exif`` (bytes), ``icc`` (bytes); keys are absent when the file has none.
+    """
+
+    name: str
+    size: tuple[int, int]
+    dtype: np.dtype[Any]
+    decode: Decoder
+    focal: float | None = None
+    camera_key: str = ""
+    metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+    def full(self) -> Decoded:
+        """The photo's pixels at full size."""
+        return self.decode(1)
+
+    def reduced(self, megapixels: float) -> Decoded:
+        """The photo shrunk to at most ``megapixels``, decoded small where the format allows it.
+
+        A photo that is smaller already comes back at full size. Area averaging, so nothing aliases.
+        """
+        import cv2
+
+        w, h = self.size
+        factor = math.sqrt(min(1.0, megapixels * 1e6 / (w * h)))
+        shrink = next(s for s in (8, 4, 2, 1) if s == 1 or s * factor <= 1.0)
+        decoded = self.decode(shrink)
+        have_h, have_w = decoded.pixels.shape[:2]
+        new_w, new_h = max(1, round(w * factor)), max(1, round(h * factor))
+        if new_w >= have_w and new_h >= have_h:
+            return decoded
+        pixels = cv2.resize(decoded.pixels, (new_w, new_h), interpolation=cv2.INTER_AREA)
+        mask = decoded.mask
+        if mask is not None:
+            mask = cv2.resize(mask.astype(np.uint8) * 255, (new_w, new_h), interpolation=cv2.INTER_AREA) == 255
+        x, y = new_w / have_w, new_h / have_h
+        scale = (decoded.scale[0] * x, decoded.scale[1] * y)
+        # (p + .5) s - .5 + o, then (q + .5) x - .5: the half pixels cancel and the offset is scaled.
+        return Decoded(pixels, mask, scale, (decoded.offset[0] * x, decoded.offset[1] * y))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+    """What was found in one photo to recognise it by.
+
+    Parameters
+    ----------
+    points : (n, 2) float64
+        Positions in full-size pixels, strongest first.
+    sizes : (n,) float32
+        Diameters in full-size pixels.
+    descriptors : (n, 128) float32 of unit length (sift), or (n, 32) uint8 bit strings (orb)
+    """
+
+    points: NDArray[np.float64]
+    sizes: NDArray[np.float32]
+    descriptors: NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Match:
+    """Points that photos ``first`` and ``second`` have in common.
+
+    Parameters
+    ----------
+    first, second : int
+        Indices of the photos, first < second.
+    points_first, points_second : (n, 2) float64
+        The same scene points in full-size pixels of either photo; inliers only.
+    homography : (3, 3) float64
+        Takes points of ``first`` to points of ``second``.
+    candidates : int
+        How many matches there were before the geometric check.
+    """
+
+    first: int
+    second: int
+    points_first: NDArray[np.float64]
+    points_second: NDArray[np.float64]
+    homography: NDArray[np.float64]
+    candidates: int
+
+    @property
+    def inliers(self) -> int:
+        """Number of matches that agree with one homography."""
+        return len(self.points_first)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Camera:
+    """One photo's view of the world.
+
+    A world direction d is seen at pixel ``center + focal * distort(x / z, y / z)`` with (x, y, z) = rotation.T @ d and
+    distort(u) = u * (1 + k1 r^2 + k2 r^4), r = |u|.
+
+    Parameters
+    ----------
+    name : str
+        The photo's name.
+    size : (int, int)
+        Width and height of the full-size upright photo, px.
+    focal : float
+        Focal length, px of the full-size photo.
+    center : (float, float)
+        Principal point (x, y), px.
+    rotation : (3, 3) float64
+        Camera to world.
+    distortion : (float, float)
+        Radial k1, k2, in units of focal lengths.
+    """
+
+    name: str
+    size: tuple[int, int]
+    focal: float
+    center: tuple[float, float]
+    rotation: NDArray[np.float64]
+    distortion: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Canvas:
+    """The sheet a panorama is drawn on.
+
+    Canvas pixel (x, y) shows the direction that the projection gives to ((x + left) / scale, (y + top) / scale).
+
+    Parameters
+    ----------
+    projection : str
+        «plane», «cylindrical» or «spherical».
+    scale : float
+        Pixels per radian (plane: per unit of tangent) at the middle.
+    left, top : float
+        Projection coordinates, px, of the centre of the first pixel.
+    size : (int, int)
+        Width and height, px.
+    wraps : bool
+        The right edge continues at the left one: 360 degrees.
+    """
+
+    projection: str
+    scale: float
+    left: float
+    top: float
+    size: tuple[int, int]
+    wraps: bool = False
+
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(stage, done, total) while work goes on."""
