@@ -1,1 +1,169 @@
 """From photos to a panorama: the table of contents. Read this file first."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from compositor.clock import StageClock
+from compositor.compose import compose_photos
+from compositor.errors import ReadError, RegistrationFileError, TooFewPhotosError
+from compositor.images import open_photos
+from compositor.options import ComposeOptions, RegisterOptions, StitchOptions
+from compositor.panorama import Panorama
+from compositor.register import register_photos
+from compositor.registration import Registration
+from compositor.threads import limit_threads
+from compositor.types import Photo, Progress
+
+__all__ = ["Source", "compose", "register", "stitch"]
+
+Source = str | os.PathLike[str] | NDArray[Any] | Photo
+"""Where a photo comes from: its file, its RGB pixels, or a photo opened before."""
+
+LeftOut = list[tuple[str, str]]
+
+
+def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Panorama:
+    """Turn overlapping photos into one picture.
+
+    Parameters
+    ----------
+    photos : iterable of path, (h, w[, c]) array or Photo
+        In any order; arrays are RGB. What cannot be read or does not belong is left out, and ``left_out`` of the result says why.
+    progress : callable, optional
+        Called as progress(stage, done, total) while work goes on.
+    **options
+        Fields of ``compositor.options.StitchOptions``, such as ``projection="cylindrical"``.
+
+    Returns
+    -------
+    Panorama
+
+    Raises
+    ------
+    OptionError
+        There is no such option, or no such value.
+    TooFewPhotosError
+        Fewer than two readable photos overlap.
+    LimitError
+        The panorama would need more memory than it may take.
+    """
+    chosen, clock = StitchOptions.of(options), StageClock(progress)
+    with limit_threads(chosen.threads):
+        opened, unreadable = _open(photos, clock)
+        registration = _register(opened, unreadable, chosen, clock)
+        return _compose(registration, opened, chosen, clock)
+
+
+def register(photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Registration:
+    """Find out where every photo looks.
+
+    Parameters
+    ----------
+    photos : iterable of path, (h, w[, c]) array or Photo
+        As for ``stitch``.
+    progress : callable, optional
+        Called as progress(stage, done, total) while work goes on.
+    **options
+        Fields of ``compositor.options.RegisterOptions``.
+
+    Returns
+    -------
+    Registration
+
+    Raises
+    ------
+    OptionError
+        There is no such option, or no such value.
+    TooFewPhotosError
+        Fewer than two readable photos overlap.
+    """
+    chosen, clock = RegisterOptions.of(options), StageClock(progress)
+    with limit_threads(chosen.threads):
+        opened, unreadable = _open(photos, clock)
+        return _register(opened, unreadable, chosen, clock)
+
+
+def compose(registration: Registration, photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Panorama:
+    """Draw the panorama of photos whose registration is known.
+
+    Parameters
+    ----------
+    registration : Registration
+        From ``register``, or ``Registration.load``.
+    photos : iterable of path, (h, w[, c]) array or Photo
+        The registered photos: found by name, or taken in order when there are as many as cameras. Others are not used.
+    progress : callable, optional
+        Called as progress(stage, done, total) while work goes on.
+    **options
+        Fields of ``compositor.options.ComposeOptions``.
+
+    Returns
+    -------
+    Panorama
+
+    Raises
+    ------
+    OptionError
+        There is no such option, or no such value.
+    ReadError
+        A registered photo cannot be read.
+    RegistrationFileError
+        The photos do not fit the registration.
+    LimitError
+        The panorama would need more memory than it may take.
+    """
+    chosen, clock = ComposeOptions.of(options), StageClock(progress)
+    with limit_threads(chosen.threads):
+        opened, unreadable = _open(photos, clock)
+        for name, reason in unreadable:
+            if any(camera.name == name for camera in registration.cameras):
+                raise ReadError(f"{name}: {reason}; the registration needs it", path=name)
+        return _compose(registration, opened, chosen, clock)
+
+
+def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], LeftOut]:
+    """Photos that can be read, and name and reason of those that cannot."""
+    sources = list(sources)
+    clock("read", 0, len(sources))
+    return open_photos(sources)
+
+
+def _register(photos: list[Photo], unreadable: LeftOut, options: RegisterOptions, clock: StageClock) -> Registration:
+    """The photos' registration, which also knows the photos that could not be read."""
+    try:
+        registration = register_photos(photos, options, progress=clock)
+    except TooFewPhotosError as error:
+        raise TooFewPhotosError(str(error), left_out=(*unreadable, *error.left_out)) from error
+    return dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
+
+
+def _compose(registration: Registration, photos: Sequence[Photo], options: ComposeOptions, clock: StageClock) -> Panorama:
+    """The panorama, which also knows how long everything took."""
+    panorama = compose_photos(registration, _one_photo_per_camera(registration, photos), options, progress=clock)
+    return dataclasses.replace(panorama, seconds=clock.seconds())
+
+
+def _one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) -> list[Photo]:
+    """The photo of every camera: by name, else by order."""
+    cameras = registration.cameras
+    counts = Counter(photo.name for photo in photos)
+    missing = [camera.name for camera in cameras if counts[camera.name] != 1]
+    if missing and len(photos) != len(cameras):
+        raise RegistrationFileError(
+            f"{len(photos)} photos were given and {', '.join(missing)} of the registration is not among them once; "
+            f"give its {len(cameras)} photos by name, or as many in the same order"
+        )
+    by_name = {photo.name: photo for photo in photos}
+    chosen = list(photos) if missing else [by_name[camera.name] for camera in cameras]
+    for photo, camera in zip(chosen, cameras, strict=True):
+        if photo.size != camera.size:
+            found, needed = ("x".join(map(str, size)) for size in (photo.size, camera.size))
+            raise RegistrationFileError(f"{photo.name} has {found} pixels, its registration needs {needed}; register these photos anew")
+    return chosen

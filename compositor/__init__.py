@@ -1,0 +1,85 @@
+"""Several photos become one picture.
+
+>>> import compositor
+>>> panorama = compositor.stitch(["left.jpg", "middle.jpg", "right.jpg"])  # doctest: +SKIP
+>>> panorama.save("panorama.tif")  # doctest: +SKIP
+
+The public names are loaded on first use: importing the package alone loads neither OpenCV nor Numba.
+"""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compositor.errors import (
+        CompositorError,
+        LimitError,
+        OptionError,
+        OutputError,
+        ReadError,
+        RegistrationFileError,
+        TooFewPhotosError,
+        WriteError,
+    )
+    from compositor.panorama import Panorama
+    from compositor.registration import Registration
+    from compositor.stitch import compose, register, stitch
+    from compositor.types import Camera, Photo
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Camera",
+    "CompositorError",
+    "LimitError",
+    "OptionError",
+    "OutputError",
+    "Panorama",
+    "Photo",
+    "ReadError",
+    "Registration",
+    "RegistrationFileError",
+    "TooFewPhotosError",
+    "WriteError",
+    "__version__",
+    "compose",
+    "register",
+    "stitch",
+]
+
+_HOMES = {
+    **dict.fromkeys(("stitch", "register", "compose"), "compositor.stitch"),
+    **dict.fromkeys(("Camera", "Photo"), "compositor.types"),
+    "Panorama": "compositor.panorama",
+    "Registration": "compositor.registration",
+    **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "compositor.errors"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on its first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps ``compositor.stitch``, ``register`` and ``compose`` functions.
+
+    Each is also the name of a module, and the import system would put that module in the function's place once it is loaded.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

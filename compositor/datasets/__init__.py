@@ -1,0 +1,1 @@
+"""Photo sets: rendered with a known truth."""
