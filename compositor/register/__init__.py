@@ -1,0 +1,141 @@
+"""From photos to a Registration: where every photo looks."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from compositor.errors import ReadError, TooFewPhotosError
+from compositor.options import RegisterOptions
+from compositor.register.adjust import Problem, adjust
+from compositor.register.features import detect_features
+from compositor.register.graph import Verdicts, connected_groups, match_photos, spanning_tree
+from compositor.register.initialize import first_cameras
+from compositor.register.straighten import straighten
+from compositor.registration import Pair, Registration
+from compositor.types import Features, Match, Photo, Progress
+
+__all__ = ["register_photos"]
+
+logger = logging.getLogger("compositor")
+
+
+def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progress: Progress | None = None) -> Registration:
+    """Find where every photo looks.
+
+    Parameters
+    ----------
+    photos : sequence of Photo
+    options : RegisterOptions
+    progress : callable, optional
+        Told of the stages «features», «match» and «adjust».
+
+    Returns
+    -------
+    Registration
+        Of the largest group of photos that hang together; every other photo is left out with its reason.
+
+    Raises
+    ------
+    TooFewPhotosError
+        No two photos overlap.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    # LAPACK's and BLAS's bytes depend on how many threads they use; work is spread over photos and pairs instead.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(options.threads or os.cpu_count()) as pool:
+        readable, features, left_out = all_features(photos, options, pool, tell)
+        tell("match", 0, 1)
+        verdicts = match_photos(readable, features, [reduced_pixel(p, options) for p in readable], pool)
+        matches = [v.match for v in verdicts.values() if v.match]
+        groups = connected_groups(len(readable), matches)
+        for group in groups[1:]:
+            left_out += [(readable[i].name, no_overlap(i, groups[0], readable, verdicts)) for i in group]
+        if not groups or len(groups[0]) < 2:
+            raise TooFewPhotosError(few_message(photos, left_out), left_out=tuple(left_out))
+        tell("adjust", 0, 1)
+        registration = solve(readable, groups[0], matches, left_out, options)
+    return registration
+
+
+def all_features(
+    photos: Sequence[Photo], options: RegisterOptions, pool: ThreadPoolExecutor, tell: Progress
+) -> tuple[list[Photo], list[Features], list[tuple[str, str]]]:
+    """Features of every photo that can be read; the others, and copies of one photo, come back with their reason."""
+
+    def one(photo: Photo) -> Features | ReadError:
+        try:
+            return detect_features(photo, options)
+        except ReadError as error:
+            return error
+
+    readable: list[Photo] = []
+    features: list[Features] = []
+    left_out: list[tuple[str, str]] = []
+    for done, (photo, found) in enumerate(zip(photos, pool.map(one, photos), strict=True)):
+        tell("features", done, len(photos))
+        if isinstance(found, ReadError):
+            logger.warning("%s", found)
+            left_out.append((photo.name, str(found)))
+            continue
+        twin = next((p.name for p, f in zip(readable, features, strict=True) if same_picture(f, found)), None)
+        if twin is not None:
+            left_out.append((photo.name, f"the same picture as {twin}"))
+            continue
+        readable.append(photo)
+        features.append(found)
+    return readable, features, left_out
+
+
+def same_picture(a: Features, b: Features) -> bool:
+    """Whether two photos are one: every feature equal."""
+    return len(a.points) > 0 and np.array_equal(a.points, b.points) and np.array_equal(a.descriptors, b.descriptors)
+
+
+def reduced_pixel(photo: Photo, options: RegisterOptions) -> float:
+    """Size of a pixel of the reduced photo, in full-size px."""
+    w, h = photo.size
+    return float(max(1.0, np.sqrt(w * h / (options.registration_megapixels * 1e6))))
+
+
+def solve(
+    photos: Sequence[Photo], group: list[int], matches: list[Match], left_out: list[tuple[str, str]], options: RegisterOptions
+) -> Registration:
+    """Cameras of one connected group."""
+    inside = set(group)
+    matches = [m for m in matches if m.first in inside]
+    cameras = first_cameras(photos, matches, spanning_tree(group, matches))
+    position = {i: k for k, i in enumerate(group)}
+    problem = Problem.of(matches, position)
+    adjusted = adjust([cameras[i] for i in group], problem, focal=options.focal)
+    pairs = tuple(
+        Pair(position[m.first], position[m.second], m.inliers, float(np.median(adjusted.errors[a:b])))
+        for m, a, b in zip(matches, problem.offsets, problem.offsets[1:], strict=False)
+    )
+    leveled = straighten(adjusted.cameras) if options.straighten else adjusted.cameras
+    return Registration(
+        "rotation", tuple(leveled), tuple(left_out), pairs, float(np.sqrt(np.mean(np.minimum(adjusted.errors, 1e3) ** 2)))
+    )
+
+
+def no_overlap(i: int, group: Sequence[int], photos: Sequence[Photo], verdicts: Verdicts) -> str:
+    """Why photo ``i`` is not in ``group``, with the numbers of its best attempt."""
+    tries = [(v.inliers, -v.needed, pair) for pair, v in verdicts.items() if i in pair and (pair[0] in group or pair[1] in group)]
+    if not tries:
+        return "no overlap found with any other photo"
+    inliers, needed, pair = max(tries)
+    other = photos[pair[0] if pair[1] == i else pair[1]].name
+    return f"no overlap found: best with {other}, {inliers} matching points agree, {-needed} needed"
+
+
+def few_message(photos: Sequence[Photo], left_out: Sequence[tuple[str, str]]) -> str:
+    """One line for a set without two overlapping photos."""
+    if not photos:
+        return "no photo could be used; give at least two overlapping photos"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3])
+    more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+    return f"fewer than two of {len(photos)} photos overlap ({reasons}{more}); photos should share about a third of their view"

@@ -1,0 +1,118 @@
+"""Which photos hang together: candidate pairs, verified matches, and the largest connected group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+
+from compositor.register.matching import Verdict, match_features, match_pair
+from compositor.types import Features, Match, Photo
+
+__all__ = ["Verdicts", "connected_groups", "match_photos", "spanning_tree"]
+
+FEW_PHOTOS = 8
+"""Up to this many photos every pair is compared in full."""
+
+QUICK_FEATURES = 500
+"""Strongest features compared to find candidate pairs among many photos."""
+
+CANDIDATES = 6
+"""Candidate pairs that each photo is at least compared with."""
+
+QUICK_MATCHES = 10
+"""Quick matches that make a pair a candidate in any case."""
+
+Verdicts = dict[tuple[int, int], Verdict]
+
+
+def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: Sequence[float], pool: Executor) -> Verdicts:
+    """Compare photos with each other: all pairs of a few, the promising pairs of many, and more pairs where a photo stays alone.
+
+    Parameters
+    ----------
+    photos : sequence of Photo
+    features : sequence of Features
+        Of every photo.
+    pixels : sequence of float
+        Size of a reduced pixel in full-size px, per photo.
+    pool : Executor
+        Runs the comparisons.
+
+    Returns
+    -------
+    dict
+        Verdict by pair of photo indices (first < second).
+    """
+    n = len(photos)
+    every = [(i, j) for i in range(n) for j in range(i + 1, n)]
+
+    def compare(pairs: Iterable[tuple[int, int]]) -> Verdicts:
+        def one(pair: tuple[int, int]) -> Verdict:
+            i, j = pair
+            return match_pair(
+                (features[i], features[j]), (photos[i].size, photos[j].size), pair, pixel=max(pixels[i], pixels[j])
+            )
+
+        pairs = list(pairs)
+        return dict(zip(pairs, pool.map(one, pairs), strict=True))
+
+    candidates = every if n <= FEW_PHOTOS else candidate_pairs(features, every, pool)
+    verdicts = compare(candidates)
+    groups = connected_groups(n, (v.match for v in verdicts.values() if v.match))
+    if len(groups) > 1 and len(candidates) < len(every):
+        group_of = {i: k for k, group in enumerate(groups) for i in group}
+        verdicts |= compare(p for p in every if p not in verdicts and group_of[p[0]] != group_of[p[1]])
+    return dict(sorted(verdicts.items()))
+
+
+def candidate_pairs(features: Sequence[Features], every: list[tuple[int, int]], pool: Executor) -> list[tuple[int, int]]:
+    """Pairs whose strongest features already match, and the best few of every photo."""
+    quick = list(pool.map(lambda p: len(match_features(features[p[0]], features[p[1]], most=QUICK_FEATURES)), every))
+    counts = np.zeros((len(features), len(features)), np.int64)
+    for (i, j), count in zip(every, quick, strict=True):
+        counts[i, j] = counts[j, i] = count
+    chosen = counts >= QUICK_MATCHES
+    for i, row in enumerate(np.argsort(-counts, axis=1, kind="stable")[:, :CANDIDATES]):
+        chosen[i, row] = True
+    chosen |= chosen.T
+    return [(i, j) for i, j in every if chosen[i, j]]
+
+
+def connected_groups(n: int, matches: Iterable[Match]) -> list[list[int]]:
+    """Photos that hang together by matches, the largest group first, each in ascending order."""
+    parent = list(range(n))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for match in matches:
+        a, b = root(match.first), root(match.second)
+        parent[max(a, b)] = min(a, b)
+    groups: dict[int, list[int]] = {}
+    for i in range(n):
+        groups.setdefault(root(i), []).append(i)
+    return sorted(groups.values(), key=lambda group: (-len(group), group[0]))
+
+
+def spanning_tree(group: Sequence[int], matches: Sequence[Match]) -> list[tuple[int, int, Match]]:
+    """Steps (known photo, new photo, match) that reach every photo of a group over its strongest matches (Prim 1957).
+
+    It starts at the photo with the most inliers, which needs not be the first.
+    """
+    strength = dict.fromkeys(group, 0)
+    for match in matches:
+        strength[match.first] += match.inliers
+        strength[match.second] += match.inliers
+    reached = {max(group, key=lambda i: (strength[i], -i))}
+    steps = []
+    while len(reached) < len(group):
+        match = max((m for m in matches if (m.first in reached) != (m.second in reached)), key=lambda m: m.inliers)
+        known, new = (match.first, match.second) if match.first in reached else (match.second, match.first)
+        reached.add(new)
+        steps.append((known, new, match))
+    return steps

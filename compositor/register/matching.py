@@ -1,0 +1,145 @@
+"""Which photos overlap, and by which points: mutual ratio matching, a robust homography, and a probabilistic check."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.kernels.matching import best_two
+from compositor.types import Features, Match
+
+__all__ = ["Verdict", "match_features", "match_pair"]
+
+RATIO = 0.8
+"""A match counts when its distance is below this times the second best's (Lowe 2004)."""
+
+THRESHOLD = 3.0
+"""Reprojection error of an inlier, px of the reduced photo."""
+
+ALPHA, BETA = 8.0, 0.3
+"""Brown & Lowe 2007, section 3.2: a pair is accepted when inliers > ALPHA + BETA * matches in the overlap."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Verdict:
+    """What comparing two photos came to.
+
+    Parameters
+    ----------
+    match : Match or None
+        The verified match, None when the photos do not overlap as far as can be told.
+    inliers : int
+        Matches that agree with one homography.
+    needed : int
+        How many it would have taken.
+    """
+
+    match: Match | None
+    inliers: int
+    needed: int
+
+
+def match_features(first: Features, second: Features, *, most: int | None = None) -> NDArray[np.int64]:
+    """Match the descriptors of two photos: mutual nearest neighbours that pass Lowe's ratio test.
+
+    Parameters
+    ----------
+    first, second : Features
+        Of either photo; both from the same detector.
+    most : int, optional
+        Only the strongest so many features of each are compared.
+
+    Returns
+    -------
+    (n, 2) int64
+        Indices into ``first`` and ``second``.
+    """
+    a, b = first.descriptors[:most], second.descriptors[:most]
+    if len(a) < 2 or len(b) < 2:
+        return np.zeros((0, 2), np.int64)
+    binary = a.dtype == np.uint8
+    if binary:
+        distances = cv2.batchDistance(a, b, dtype=cv2.CV_32S, normType=cv2.NORM_HAMMING)[0]
+        similarity = -distances.astype(np.float32)
+    else:
+        similarity = a @ b.T
+    best, second_best = np.empty(len(a), np.float32), np.empty(len(a), np.float32)
+    index, back = np.empty(len(a), np.int32), np.empty(len(b), np.int32)
+    best_two(similarity, best, index, second_best, back)
+    # Unit vectors: squared distance = 2 - 2 * similarity; Hamming distances are compared as they are.
+    good = -best < RATIO * -second_best if binary else 1 - best < RATIO**2 * (1 - second_best)
+    mutual = back[index] == np.arange(len(a))
+    rows = np.flatnonzero(good & mutual)
+    return np.column_stack([rows, index[rows]]).astype(np.int64)
+
+
+def match_pair(
+    features: tuple[Features, Features], sizes: tuple[tuple[int, int], tuple[int, int]], indices: tuple[int, int], *, pixel: float
+) -> Verdict:
+    """Decide whether two photos overlap, and by which points.
+
+    Parameters
+    ----------
+    features : (Features, Features)
+        Of the two photos.
+    sizes : ((int, int), (int, int))
+        Width and height of the full-size photos, px.
+    indices : (int, int)
+        Which photos they are.
+    pixel : float
+        Size of a reduced pixel in full-size px; thresholds grow with it.
+
+    Returns
+    -------
+    Verdict
+        The match, or the numbers that speak against it.
+    """
+    rows = match_features(*features)
+    points = features[0].points[rows[:, 0]], features[1].points[rows[:, 1]]
+    points = distinct(*points)
+    if len(points[0]) < ALPHA:
+        return Verdict(None, 0, int(ALPHA) + 1)
+    homography, inlier = cv2.findHomography(
+        points[0], points[1], cv2.USAC_MAGSAC, THRESHOLD * pixel, maxIters=5000, confidence=0.9999
+    )
+    if homography is None or not plausible(homography, sizes[0]):
+        return Verdict(None, 0, int(ALPHA) + 1)
+    inside = inlier.ravel().astype(bool)
+    overlapping = in_overlap(homography, points[0], sizes[1]) & in_overlap(np.linalg.inv(homography), points[1], sizes[0])
+    needed = ALPHA + BETA * np.count_nonzero(overlapping | inside)
+    inliers = int(np.count_nonzero(inside))
+    if inliers <= needed:
+        return Verdict(None, inliers, int(needed) + 1)
+    match = Match(*indices, points[0][inside], points[1][inside], homography, len(rows))
+    return Verdict(match, inliers, int(needed) + 1)
+
+
+def distinct(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matches at different places: SIFT gives one point several orientations, which would count several times."""
+    keys = np.round(np.hstack([first, second]))
+    _, keep = np.unique(keys, axis=0, return_index=True)
+    keep.sort()
+    return np.ascontiguousarray(first[keep]), np.ascontiguousarray(second[keep])
+
+
+def in_overlap(homography: NDArray[np.float64], points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which points land inside the other photo."""
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        xy = mapped[:, :2] / mapped[:, 2:]
+    return np.asarray((mapped[:, 2] > 0) & (xy >= 0).all(axis=1) & (xy <= np.array(size) - 1.0).all(axis=1))
+
+
+def plausible(homography: NDArray[np.float64], size: tuple[int, int]) -> bool:
+    """Whether a homography could come from two photos of one scene: no mirror, no zoom beyond eight, nothing through the horizon nearby."""
+    w, h = size
+    center = homography @ ((w - 1) / 2, (h - 1) / 2, 1.0)
+    if not np.all(np.isfinite(homography)) or abs(center[2]) < 1e-9:
+        return False
+    x, y, z = center
+    jacobian = (homography[:2, :2] - np.outer((x / z, y / z), homography[2, :2])) / z
+    area = float(np.linalg.det(jacobian))
+    return 1 / 64 < area < 64

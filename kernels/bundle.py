@@ -1,0 +1,162 @@
+"""Reprojection errors of matched points between turning cameras, and their normal equations.
+
+Nothing is checked: arrays must be float64 or int64 as stated, contiguous, and the caller allocates the outputs. A camera is a row
+of fourteen numbers: focal, centre x, centre y, k1, k2 and the nine of its rotation (camera to world, row by row), with the lens
+model of ``compositor.types.Camera``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# Parameters of one camera in a step: rotation vector (world frame), log focal, centre x, centre y, k1, k2.
+PARAMETERS = 8
+CAMERA = 14
+
+
+@njit(cache=True, nogil=True)
+def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient, hessian, errors):  # type: ignore[no-untyped-def]
+    """Add up J^T W J and J^T W e over all matches, in both directions, and give every match's squared error.
+
+    The error of a match is the distance in px between a point and where the other photo's point is seen by this photo's camera.
+    Weights are Cauchy's, 1 / (1 + e^2 / scale^2).
+
+    Parameters
+    ----------
+    cameras : (n, 14) float64
+        focal, centre x, centre y, k1, k2, rotation row by row.
+    pairs : (p, 2) int64
+        Camera indices of each pair of photos.
+    offsets : (p + 1,) int64
+        Matches offsets[k]:offsets[k + 1] belong to pair k.
+    first, second : (m, 2) float64
+        Matched points, px.
+    scale : float
+        Error, px, at which a match counts half.
+    columns : (n, 8) int64
+        Row of ``hessian`` that each parameter of each camera goes to; -1 holds it still. With no parameter free nothing is
+        accumulated.
+    gradient : (k,) float64, added to
+    hessian : (k, k) float64, added to
+        Lower and upper triangle.
+    errors : (m, 2) float64, out
+        Squared errors, px^2: of ``second`` in the second photo, of ``first`` in the first.
+
+    Returns
+    -------
+    float
+        Sum of scale^2 * log(1 + e^2 / scale^2).
+    """
+    total = 0.0
+    jacobian = np.zeros((2, 16))
+    index = np.zeros(16, np.int64)
+    active = np.zeros(16, np.int64)
+    ray = np.zeros(3)
+    world = np.zeros(3)
+    seen = np.zeros(3)
+    du = np.zeros((2, 5))
+    for k in range(pairs.shape[0]):
+        for direction in range(2):
+            a, b = pairs[k, direction], pairs[k, 1 - direction]
+            f, cx, cy, k1, k2 = cameras[a, 0], cameras[a, 1], cameras[a, 2], cameras[a, 3], cameras[a, 4]
+            ra = cameras[a, 5:14]
+            g, gx, gy, h1, h2 = cameras[b, 0], cameras[b, 1], cameras[b, 2], cameras[b, 3], cameras[b, 4]
+            rb = cameras[b, 5:14]
+            count = 0
+            for c in range(8):
+                index[c], index[8 + c] = columns[a, c], columns[b, c]
+            for c in range(16):
+                if index[c] >= 0:
+                    active[count] = c
+                    count += 1
+            for m in range(offsets[k], offsets[k + 1]):
+                if direction == 0:
+                    px, py, qx, qy = first[m, 0], first[m, 1], second[m, 0], second[m, 1]
+                else:
+                    px, py, qx, qy = second[m, 0], second[m, 1], first[m, 0], first[m, 1]
+                # From the pixel in photo a to its ray: undo the lens by Newton's method.
+                dx, dy = (px - cx) / f, (py - cy) / f
+                x, y = dx, dy
+                for _ in range(8 if k1 != 0.0 or k2 != 0.0 else 0):
+                    r2 = x * x + y * y
+                    lens = 1.0 + r2 * (k1 + r2 * k2)
+                    slope = 2.0 * (k1 + 2.0 * k2 * r2)
+                    j00, j01, j11 = lens + slope * x * x, slope * x * y, lens + slope * y * y
+                    ex, ey = x * lens - dx, y * lens - dy
+                    determinant = j00 * j11 - j01 * j01
+                    x -= (j11 * ex - j01 * ey) / determinant
+                    y -= (j00 * ey - j01 * ex) / determinant
+                ray[0], ray[1], ray[2] = x, y, 1.0
+                for r in range(3):
+                    world[r] = ra[3 * r] * ray[0] + ra[3 * r + 1] * ray[1] + ra[3 * r + 2] * ray[2]
+                for r in range(3):
+                    seen[r] = rb[r] * world[0] + rb[3 + r] * world[1] + rb[6 + r] * world[2]
+                z = seen[2]
+                if z < 1e-3:  # behind the other camera: far off, and no direction to improve in
+                    errors[m, direction] = 1e12
+                    total += scale * scale * np.log(1.0 + 1e12 / (scale * scale))
+                    continue
+                vx, vy = seen[0] / z, seen[1] / z
+                s2 = vx * vx + vy * vy
+                lens_b = 1.0 + s2 * (h1 + s2 * h2)
+                ex, ey = gx + g * vx * lens_b - qx, gy + g * vy * lens_b - qy
+                e2 = ex * ex + ey * ey
+                errors[m, direction] = e2
+                total += scale * scale * np.log(1.0 + e2 / (scale * scale))
+                if count == 0:
+                    continue
+                weight = 1.0 / (1.0 + e2 / (scale * scale))
+                # How the seen pixel moves with the direction in camera b.
+                slope_b = 2.0 * (h1 + 2.0 * h2 * s2)
+                b00, b01, b11 = g * (lens_b + slope_b * vx * vx), g * slope_b * vx * vy, g * (lens_b + slope_b * vy * vy)
+                for row in range(2):
+                    c0, c1 = (b00, b01) if row == 0 else (b01, b11)
+                    t0, t1, t2 = c0 / z, c1 / z, -(c0 * vx + c1 * vy) / z
+                    w0 = t0 * rb[0] + t1 * rb[1] + t2 * rb[2]
+                    w1 = t0 * rb[3] + t1 * rb[4] + t2 * rb[5]
+                    w2 = t0 * rb[6] + t1 * rb[7] + t2 * rb[8]
+                    # (omega x world) . w = omega . (world x w)
+                    jacobian[row, 0] = world[1] * w2 - world[2] * w1
+                    jacobian[row, 1] = world[2] * w0 - world[0] * w2
+                    jacobian[row, 2] = world[0] * w1 - world[1] * w0
+                    for c in range(3):
+                        jacobian[row, 8 + c] = -jacobian[row, c]
+                    jacobian[row, 3] = w0 * ra[0] + w1 * ra[3] + w2 * ra[6]
+                    jacobian[row, 4] = w0 * ra[1] + w1 * ra[4] + w2 * ra[7]
+                # jacobian[:, 3:5] now holds the derivative by the ray's (x, y); turn it into that by the lens of camera a.
+                r2 = x * x + y * y
+                lens = 1.0 + r2 * (k1 + r2 * k2)
+                slope = 2.0 * (k1 + 2.0 * k2 * r2)
+                j00, j01, j11 = lens + slope * x * x, slope * x * y, lens + slope * y * y
+                determinant = j00 * j11 - j01 * j01
+                for c in range(5):
+                    if c == 0:
+                        tx, ty = -dx, -dy
+                    elif c == 1:
+                        tx, ty = -1.0 / f, 0.0
+                    elif c == 2:
+                        tx, ty = 0.0, -1.0 / f
+                    elif c == 3:
+                        tx, ty = -r2 * x, -r2 * y
+                    else:
+                        tx, ty = -r2 * r2 * x, -r2 * r2 * y
+                    du[0, c] = (j11 * tx - j01 * ty) / determinant
+                    du[1, c] = (j00 * ty - j01 * tx) / determinant
+                for row in range(2):
+                    by_x, by_y = jacobian[row, 3], jacobian[row, 4]
+                    for c in range(5):
+                        jacobian[row, 3 + c] = by_x * du[0, c] + by_y * du[1, c]
+                jacobian[0, 11], jacobian[1, 11] = g * vx * lens_b, g * vy * lens_b
+                jacobian[0, 12], jacobian[1, 12] = 1.0, 0.0
+                jacobian[0, 13], jacobian[1, 13] = 0.0, 1.0
+                jacobian[0, 14], jacobian[1, 14] = g * vx * s2, g * vy * s2
+                jacobian[0, 15], jacobian[1, 15] = g * vx * s2 * s2, g * vy * s2 * s2
+                for s in range(count):
+                    u = active[s]
+                    ju, jv = weight * jacobian[0, u], weight * jacobian[1, u]
+                    gradient[index[u]] += ju * ex + jv * ey
+                    for t in range(count):
+                        v = active[t]
+                        hessian[index[u], index[v]] += ju * jacobian[0, v] + jv * jacobian[1, v]
+    return total
