@@ -1,17 +1,109 @@
-"""The command ``compositor``: its commands, what it exits with, and how errors look."""
+"""The command ``compositor``: its commands, its exit codes and how it ends when something goes wrong."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
 import click
+
+import compositor
+from compositor.cli.compose import compose
+from compositor.cli.console import Console
+from compositor.cli.demo import demo
+from compositor.cli.info import info
+from compositor.cli.register import register
+from compositor.cli.stitch import stitch
+from compositor.errors import CompositorError, LimitError
 
 __all__ = ["main"]
 
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    failed
+  2    wrong usage; the output exists, its folder is missing or its ending is unknown
+  3    done, but something was left out: the warnings say what and why
+  4    fewer than two usable photos overlap
+  5    more memory would be needed than is allowed
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM)
+Files are written with 0 and 3 only."""
 
-@click.group()
-def compositor() -> None:
+
+class Terminated(BaseException):
+    """Somebody asked the process to end."""
+
+
+def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the versions that a bug report needs; asks the installation, imports nothing."""
+    if not wanted or context.resilient_parsing:
+        return
+    click.echo(f"compositor {compositor.__version__}")
+    click.echo(f"python {platform.python_version()}")
+    for name in ("numpy", "scipy", "numba", "opencv-contrib-python"):
+        click.echo(f"{name} {importlib.metadata.version(name)}")
+    context.exit()
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the versions and exit.")
+def commands() -> None:
     """Several photos become one picture."""
 
 
-def main() -> None:
-    """Run the command line."""
-    compositor()
+for command in (stitch, register, compose, info, demo):
+    commands.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; what went wrong becomes one line on stderr and an exit code."""
+    signal.signal(signal.SIGTERM, terminate)
+    console = Console()
+    try:
+        return commands.main(arguments, prog_name="compositor", standalone_mode=False, obj=console) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        console.error(f"{error.format_message()} ({context.command_path} --help)" if context else error.format_message())
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        console.error("interrupted")
+        return 128 + signal.SIGINT
+    except Terminated:
+        console.error("terminated")
+        return 128 + signal.SIGTERM
+    except Exception as error:  # the last place where a person can be told in one line
+        if console.debug:
+            traceback.print_exc()
+        return explain(error, console)
+
+
+def explain(error: Exception, console: Console) -> int:
+    """Say in one line what went wrong; the exit code for it."""
+    if isinstance(error, CompositorError):
+        console.warn_left_out(getattr(error, "left_out", ()))
+        console.error(str(error))
+        return error.exit_code
+    if isinstance(error, MemoryError):
+        console.error("memory ran out; give fewer photos, a smaller --scale or a smaller --max-memory")
+        return LimitError.exit_code
+    console.error(f"unexpected {type(error).__name__}: {error}; this is a mistake in compositor, --debug shows where")
+    return CompositorError.exit_code
+
+
+def terminate(_: int, __: FrameType | None) -> NoReturn:
+    """Unwind, so that temporary files are removed."""
+    raise Terminated

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from compositor.types import Progress
+if TYPE_CHECKING:
+    from compositor.types import Progress
 
 __all__ = ["StageClock"]
 

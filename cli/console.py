@@ -1,0 +1,116 @@
+"""What a person sees while a command runs: warnings, progress and errors on stderr, each one line; stdout is for results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from compositor.cli.options import Command
+
+if TYPE_CHECKING:
+    from compositor.types import Progress
+
+__all__ = ["Console", "console_options", "one_line"]
+
+SCHEMA = 1
+"""Version of what ``--json`` prints; raised when a field changes its meaning or goes away."""
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with control characters, which a file's name may have, made visible."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in " ".join(text.split()))
+
+
+@dataclasses.dataclass
+class Console:
+    """How a command talks.
+
+    Parameters
+    ----------
+    json : bool
+        The result goes to stdout as one JSON object.
+    quiet : bool
+        Only warnings and errors are said.
+    debug : bool
+        Errors come with a traceback.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+
+    def say(self, text: str) -> None:
+        """Tell what happened, unless quiet."""
+        if not self.quiet:
+            click.echo(one_line(text), err=True)
+
+    def warn_left_out(self, left_out: Iterable[tuple[str, str]]) -> None:
+        """Name every photo that is not in the result, and why."""
+        for name, reason in left_out:
+            click.echo(f"compositor: warning: {one_line(f'{name} left out: {reason}')}", err=True)
+
+    def error(self, text: str) -> None:
+        """Say what went wrong."""
+        click.echo(f"compositor: error: {one_line(text)}", err=True)
+
+    def result(self, command: str, fields: dict[str, Any], text: str = "") -> None:
+        """Put the result on stdout: as one object for ``--json``, else as text."""
+        if self.json:
+            click.echo(json.dumps({"schema": SCHEMA, "command": command, **fields}, indent=2))
+        elif text:
+            click.echo(text)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress | None]:
+        """A progress bar while the block runs, where somebody watches."""
+        if self.quiet or not sys.stderr.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+            yield None
+            return
+        import rich.console
+        import rich.progress
+
+        with rich.progress.Progress(console=rich.console.Console(stderr=True), transient=True) as bars:
+            tasks: dict[str, rich.progress.TaskID] = {}
+
+            def show(stage: str, done: int, total: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(stage, total=total)
+                bars.update(tasks[stage], completed=done, total=total)
+
+            yield show
+
+
+def console_options(command: Command) -> Command:
+    """The options that every command has for how it talks."""
+
+    def set_flag(name: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+        def callback(context: click.Context, _: click.Parameter, value: bool) -> None:
+            setattr(context.obj, name, value)
+
+        return callback
+
+    def set_verbosity(_: click.Context, __: click.Parameter, count: int) -> None:
+        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(count, 2)]
+        logging.basicConfig(format="compositor: %(levelname)s: %(message)s", level=logging.WARNING)
+        for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            logging.addLevelName(number, logging.getLevelName(number).lower())
+        logging.getLogger("compositor").setLevel(level)
+
+    for decorate in (
+        click.option("--debug", is_flag=True, expose_value=False, is_eager=True, callback=set_flag("debug"), help="Show tracebacks."),
+        click.option("-v", "--verbose", count=True, expose_value=False, callback=set_verbosity, help="Say more; twice says all."),
+        click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=set_flag("quiet"), help="Say only warnings and errors."),
+        click.option(
+            "--json", is_flag=True, expose_value=False, callback=set_flag("json"), help="Print the result as one JSON object on stdout."
+        ),
+    ):
+        command = decorate(command)
+    return command

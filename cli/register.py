@@ -1,0 +1,43 @@
+"""``compositor register``."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+import compositor
+from compositor.cli.console import Console, console_options
+from compositor.cli.options import options_from
+from compositor.cli.output import check_outputs
+from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.report import report_registration
+from compositor.clock import StageClock
+from compositor.options import RegisterOptions
+
+EXAMPLES = """\b
+Examples:
+  compositor register photos/ -o photos.json
+  compositor compose photos.json photos/ -o panorama.tif"""
+
+
+@click.command(epilog=EXAMPLES)
+@photo_arguments
+@click.option("-o", "--output", type=click.Path(), required=True, help="The registration to write, JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@options_from(RegisterOptions)
+@console_options
+@click.pass_obj
+def register(console: Console, /, photos: tuple[str, ...], from_file: IO[str] | None, output: str, overwrite: bool, **options: Any) -> int:
+    """Find out where every photo looks and save it.
+
+    PHOTOS are files, folders (the photos in them) or patterns.
+    """
+    sources = find_photos(photos, from_file)
+    check_outputs(registration=output, inputs=sources, overwrite=overwrite)
+    with console.progress() as progress:
+        clock = StageClock(progress)
+        registration = compositor.register(sources, progress=clock, **options)
+        clock("write", 0, 1)
+        registration.save(output, overwrite=overwrite)
+    return report_registration(console, registration, seconds=clock.seconds(), output=output)

@@ -1,0 +1,88 @@
+"""What a command tells about its result."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from compositor.cli.console import Console, one_line
+from compositor.options import ComposeOptions
+
+if TYPE_CHECKING:
+    from compositor.panorama import Panorama
+    from compositor.registration import Registration
+
+__all__ = ["report_panorama", "report_plan", "report_registration"]
+
+
+def report_panorama(console: Console, command: str, panorama: Panorama, *, seconds: Mapping[str, float], **more: object) -> int:
+    """Tell what was made and what was left out; the exit code for it.
+
+    Parameters
+    ----------
+    console : Console
+    command : str
+        Name of the command.
+    panorama : Panorama
+    seconds : mapping
+        Wall time by stage.
+    **more : object
+        Further fields for ``--json``; ``output`` is where the picture went.
+    """
+    height, width = panorama.owner.shape
+    projection, used, left_out = panorama.canvas.projection, panorama.used, panorama.left_out
+    console.warn_left_out(left_out)
+    console.say(f"{more['output']}: {width}x{height}, {projection}, {len(used)} of {len(used) + len(left_out)} photos")
+    fields = registration_fields(panorama.registration, seconds)
+    console.result(command, {**fields, "size": [width, height], "projection": projection, **more})
+    return 3 if left_out else 0
+
+
+def report_registration(console: Console, registration: Registration, *, seconds: Mapping[str, float], output: str) -> int:
+    """Tell which photos belong together; the exit code for it."""
+    used, left_out = registration.cameras, registration.left_out
+    console.warn_left_out(left_out)
+    console.say(f"{output}: {len(used)} of {len(used) + len(left_out)} photos, error {registration.error:.2f} px")
+    console.result("register", {**registration_fields(registration, seconds), "output": output})
+    return 3 if left_out else 0
+
+
+def report_plan(console: Console, registration: Registration, options: Mapping[str, Any], *, seconds: Mapping[str, float]) -> int:
+    """Tell what composing would make and need; the exit code for it."""
+    from compositor.compose.canvas import estimate_memory, plan_canvas
+
+    chosen = ComposeOptions.of(options)
+    canvas = plan_canvas(registration, chosen)
+    memory = estimate_memory(canvas, registration, chosen)
+    console.warn_left_out(registration.left_out)
+    fields = registration_fields(registration, seconds)
+    fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}
+    lines = [
+        f"used        {', '.join(map(one_line, fields['used']))}",
+        *(f"left out    {one_line(name)}" for name, _ in registration.left_out),
+        f"projection  {canvas.projection}",
+        f"size        {canvas.size[0]} x {canvas.size[1]} px, before cropping",
+        f"memory      {memory / 1e6:.0f} MB",
+    ]
+    console.result("plan", fields, "\n".join(lines))
+    return 3 if registration.left_out else 0
+
+
+def registration_fields(registration: Registration, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """What ``--json`` tells of a registration."""
+    return {
+        "used": [camera.name for camera in registration.cameras],
+        "left_out": [{"name": name, "reason": reason} for name, reason in registration.left_out],
+        "model": registration.model,
+        "error_px": round(registration.error, 4),
+        "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+def peak_memory_mb() -> float:
+    """Most memory this process has held so far, MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024), 1)

@@ -1,0 +1,75 @@
+"""``compositor stitch``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import IO, Any
+
+import click
+
+import compositor
+from compositor.cli.console import Console, console_options
+from compositor.cli.options import options_from
+from compositor.cli.output import check_outputs, output_options
+from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.report import report_panorama, report_plan
+from compositor.clock import StageClock
+from compositor.options import ComposeOptions, RegisterOptions, RunOptions, StitchOptions
+
+EXAMPLES = """\b
+Examples:
+  compositor stitch photos/ -o panorama.tif
+  compositor stitch left.jpg middle.jpg right.jpg -o panorama.jpg --crop
+  compositor stitch photos/*.jpg --projection cylindrical --dry-run"""
+
+
+@click.command(epilog=EXAMPLES)
+@photo_arguments
+@output_options
+@click.option("--registration", type=click.Path(), help="Also save where every photo looks, as JSON.")
+@options_from(StitchOptions)
+@console_options
+@click.pass_obj
+def stitch(
+    console: Console,
+    /,
+    photos: tuple[str, ...],
+    from_file: IO[str] | None,
+    output: str | None,
+    overwrite: bool,
+    quality: int,
+    dry_run: bool,
+    registration: str | None,
+    **options: Any,
+) -> int:
+    """Turn overlapping photos into one panorama.
+
+    PHOTOS are files, folders (the photos in them) or patterns.
+    """
+    sources = find_photos(photos, from_file)
+    check_outputs(picture=output, registration=registration, inputs=sources, overwrite=overwrite)
+    if dry_run:
+        return plan(console, sources, options)
+    if output is None:
+        raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
+    with console.progress() as progress:
+        clock = StageClock(progress)
+        panorama = compositor.stitch(sources, progress=clock, **options)
+        clock("write", 0, 1)
+        panorama.save(output, overwrite=overwrite, quality=quality)
+    if registration is not None:
+        panorama.registration.save(registration, overwrite=overwrite)
+    return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), output=output, registration=registration)
+
+
+def plan(console: Console, sources: list[str], options: dict[str, Any]) -> int:
+    """Register only, and tell what composing would make."""
+    with console.progress() as progress:
+        clock = StageClock(progress)
+        registration = compositor.register(sources, progress=clock, **options_of(RegisterOptions, options))
+    return report_plan(console, registration, options_of(ComposeOptions, options), seconds=clock.seconds())
+
+
+def options_of(record: type[RunOptions], options: dict[str, Any]) -> dict[str, Any]:
+    """Those options that a record has."""
+    return {field.name: options[field.name] for field in dataclasses.fields(record)}
