@@ -88,6 +88,14 @@ class Console:
             yield show
 
 
+class LogLines(logging.Handler):
+    """Shows what the library logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one message."""
+        click.echo(f"compositor: {record.levelname.lower()}: {one_line(record.getMessage())}", err=True)
+
+
 def console_options(command: Command) -> Command:
     """The options that every command has for how it talks."""
 
@@ -98,11 +106,9 @@ def console_options(command: Command) -> Command:
         return callback
 
     def set_verbosity(_: click.Context, __: click.Parameter, count: int) -> None:
-        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(count, 2)]
-        logging.basicConfig(format="compositor: %(levelname)s: %(message)s", level=logging.WARNING)
-        for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
-            logging.addLevelName(number, logging.getLevelName(number).lower())
-        logging.getLogger("compositor").setLevel(level)
+        logger = logging.getLogger("compositor")
+        logger.handlers = [LogLines()]
+        logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(count, 2)])
 
     for decorate in (
         click.option("--debug", is_flag=True, expose_value=False, is_eager=True, callback=set_flag("debug"), help="Show tracebacks."),

@@ -63,12 +63,12 @@ for command in (stitch, register, compose, info, demo):
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, terminate)
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command; what went wrong becomes one line on stderr and an exit code."""
-    signal.signal(signal.SIGTERM, terminate)
     console = Console()
     try:
         return commands.main(arguments, prog_name="compositor", standalone_mode=False, obj=console) or 0
