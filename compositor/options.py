@@ -74,7 +74,7 @@ class RegisterOptions(RunOptions):
     """How photos are brought into one frame."""
 
     features: FeatureMethod = option("sift", "Feature detector: sift is exact, orb is fast.")
-    registration_megapixels: float = option(1.0, "Photos are reduced to this size before features are looked for.", low=0.01, high=100.0)
+    registration_megapixels: float = option(1.3, "Photos are reduced to this size before features are looked for.", low=0.01, high=100.0)
     max_features: int = option(4000, "Strongest features kept per photo.", low=50, high=100_000)
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
     straighten: bool = option(True, "Turn the panorama so that its horizon is level.")

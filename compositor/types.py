@@ -122,11 +122,26 @@ class Features:
     sizes : (n,) float32
         Diameters in full-size pixels.
     descriptors : (n, 128) float32 of unit length (sift), or (n, 32) uint8 bit strings (orb)
+    picture : (h, w) uint8
+        The reduced gray photo they were found in.
+    scale, offset : (float, float)
+        Where the picture lies in the full-size photo, as in ``Decoded``.
     """
 
     points: NDArray[np.float64]
     sizes: NDArray[np.float32]
     descriptors: NDArray[Any]
+    picture: NDArray[np.uint8]
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def to_full(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Positions in the full-size photo of (n, 2) positions in the picture."""
+        return np.asarray((np.asarray(points, np.float64) + 0.5 - self.offset) / self.scale - 0.5)
+
+    def to_picture(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Positions in the picture of (n, 2) positions in the full-size photo."""
+        return np.asarray((np.asarray(points, np.float64) + 0.5) * self.scale - 0.5 + self.offset)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -42,12 +42,10 @@ def detect_features(photo: Photo, options: RegisterOptions) -> Features:
     gray = detector_gray(decoded)
     mask = None if decoded.mask is None else decoded.mask.astype(np.uint8)
     keypoints, descriptors = DETECTORS[options.features](gray, mask, options.max_features)
-    if not keypoints:
-        return Features(np.zeros((0, 2)), np.zeros(0, np.float32), np.zeros((0, 128), np.float32))
     order = np.argsort([-k.response for k in keypoints], kind="stable")[: options.max_features]
-    points = np.array([keypoints[k].pt for k in order], np.float64)
+    points = np.array([keypoints[k].pt for k in order], np.float64).reshape(-1, 2)
     sizes = np.array([keypoints[k].size for k in order], np.float32) / np.float32(decoded.scale[0])
-    return Features(decoded.to_full(points), sizes, descriptors[order])
+    return Features(decoded.to_full(points), sizes, descriptors[order], gray, decoded.scale, decoded.offset)
 
 
 def detector_gray(decoded: Decoded) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.kernels.matching import best_two
+from compositor.register.refine import refine_match
 from compositor.types import Features, Match
 
 __all__ = ["Verdict", "match_features", "match_pair"]
@@ -114,7 +115,7 @@ def match_pair(
     if inliers <= needed:
         return Verdict(None, inliers, int(needed) + 1)
     match = Match(*indices, points[0][inside], points[1][inside], homography, len(rows))
-    return Verdict(match, inliers, int(needed) + 1)
+    return Verdict(refine_match(match, *features), inliers, int(needed) + 1)
 
 
 def distinct(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
