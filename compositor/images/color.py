@@ -1,0 +1,156 @@
+"""Colour profiles: samples to RGB, and one set of photos to one profile."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.images.samples import full_range
+from compositor.types import Decoded, Decoder, Photo
+
+__all__ = ["same_colors", "to_common_profile", "to_rgb"]
+
+logger = logging.getLogger("compositor")
+
+SPACES = {b"GRAY": ("gray", 1), b"RGB ": ("rgb", 3), b"CMYK": ("cmyk", 4)}
+
+# Differences below one 8-bit level are how two makers write down the same sRGB.
+SAME = 1.0 / 255
+
+
+def profile_space(icc: bytes | None) -> bytes | None:
+    """The four letters a profile calls its colours by: «GRAY», «RGB » or «CMYK»; None for anything else."""
+    space = None if icc is None else icc[16:20]
+    return space if space in SPACES else None
+
+
+def to_rgb(colors: NDArray[Any], icc: bytes | None) -> NDArray[Any]:
+    """RGB pixels of gray, RGB or CMYK samples.
+
+    RGB stays as it is, whatever its profile. Gray and CMYK become sRGB by their profile; without one that can be used, gray is
+    copied to the three channels and CMYK is taken as transparent inks.
+
+    Parameters
+    ----------
+    colors : (h, w, 1 | 3 | 4) uint8, uint16 or float32
+        Samples; 0 is black for gray, no ink for CMYK.
+    icc : bytes or None
+        Their profile.
+
+    Returns
+    -------
+    (h, w, 3), same dtype
+    """
+    import cv2
+
+    channels = colors.shape[2]
+    if channels == 3:
+        return np.ascontiguousarray(colors)
+    space = profile_space(icc)
+    if icc is not None and space is not None and SPACES[space][1] == channels and colors.dtype.kind == "u":
+        try:
+            return transform(colors, icc, None)
+        except (RuntimeError, ValueError) as error:
+            logger.warning("a %s colour profile cannot be used (%s); plain colours are taken instead", SPACES[space][0], error)
+    if channels == 1:
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(colors), cv2.COLOR_GRAY2RGB))
+    white = full_range(colors.dtype)
+    light = (white - colors[..., :3]) * ((white - colors[..., 3:].astype(np.float32)) / white)
+    return np.asarray(np.rint(light) if colors.dtype.kind == "u" else light).astype(colors.dtype)
+
+
+def transform(pixels: NDArray[Any], source: bytes | None, target: bytes | None) -> NDArray[Any]:
+    """Pixels in another profile by Little CMS, relative to the source's white; None stands for sRGB.
+
+    Raises
+    ------
+    RuntimeError
+        A profile cannot be used.
+    """
+    import imagecodecs
+
+    srgb = imagecodecs.cms_profile("srgb")
+    kind = SPACES[profile_space(source) or b"RGB "][0]
+    if kind == "gray":
+        pixels = pixels[..., 0]
+    intent = imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC
+    pixels = np.ascontiguousarray(pixels)
+    return np.asarray(
+        imagecodecs.cms_transform(pixels, source or srgb, target or srgb, colorspace=kind, outcolorspace="rgb", intent=intent)
+    )
+
+
+def same_colors(source: bytes | None, target: bytes | None) -> bool:
+    """Whether two RGB profiles give all colours the same numbers, to one 8-bit level; None stands for sRGB.
+
+    Raises
+    ------
+    RuntimeError
+        A profile cannot be used.
+    """
+    if source == target:
+        return True
+    levels = np.linspace(0, 65535, 6).astype(np.uint16)
+    lattice = np.array(list(itertools.product(levels, repeat=3)), np.uint16).reshape(6, 36, 3)
+    moved = np.abs(transform(lattice, source, target).astype(np.int64) - lattice).max()
+    return bool(moved <= SAME * 65535)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ProfileDecoder:
+    """Decodes a photo and converts its colours from one profile to another."""
+
+    decode: Decoder
+    source: bytes | None
+    target: bytes | None
+
+    def __call__(self, shrink: int) -> Decoded:
+        """The photo at 1/shrink, in the target profile."""
+        decoded = self.decode(shrink)
+        return dataclasses.replace(decoded, pixels=transform(decoded.pixels, self.source, self.target))
+
+
+def to_common_profile(photos: Sequence[Photo]) -> list[Photo]:
+    """Photos that all decode to the colour profile of the first one that has pixels in a usable one.
+
+    A photo without a profile counts as sRGB. A profile that cannot be used counts as sRGB too, with a warning, and is dropped. The
+    conversion happens when the photo is decoded; photos that are in the common profile already come back as they are.
+    """
+    photos = [without_broken_profile(photo) for photo in photos]
+    if not photos:
+        return photos
+    target = photos[0].metadata.get("icc")
+    same: dict[bytes | None, bool] = {}
+    common = []
+    for photo in photos:
+        source = photo.metadata.get("icc")
+        if source not in same:
+            same[source] = same_colors(source, target)
+        if same[source]:
+            common.append(photo)
+            continue
+        metadata = {key: value for key, value in photo.metadata.items() if key != "icc"} | ({"icc": target} if target else {})
+        common.append(dataclasses.replace(photo, decode=ProfileDecoder(photo.decode, source, target), metadata=metadata))
+    return common
+
+
+def without_broken_profile(photo: Photo) -> Photo:
+    """The photo, without its colour profile where nothing can be converted from and to it."""
+    icc = photo.metadata.get("icc")
+    if icc is None:
+        return photo
+    try:
+        if profile_space(icc) != b"RGB ":
+            raise ValueError("it is not one for RGB")
+        same_colors(icc, None)
+        same_colors(None, icc)
+    except (RuntimeError, ValueError) as error:
+        logger.warning("%s: its colour profile cannot be used (%s); the colours are taken as sRGB", photo.name, error)
+        return dataclasses.replace(photo, metadata={key: value for key, value in photo.metadata.items() if key != "icc"})
+    return photo

@@ -1,0 +1,155 @@
+"""Bytes from files and into files.
+
+A result is written under a temporary name in the folder it belongs to, forced to the disk and only then given its name: whatever
+happens, the name holds what was there before or the whole new file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from compositor.errors import OutputError, ReadError, WriteError
+from compositor.images.limits import LARGEST_FILE
+
+__all__ = ["check_place", "open_checked", "printable", "read_bytes_checked", "write_atomically"]
+
+AnyPath = str | os.PathLike[str]
+
+
+def printable(path: AnyPath) -> str:
+    """A path as text that fits in one line of any log or JSON file: what cannot be shown is written as an escape."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextlib.contextmanager
+def open_checked(path: AnyPath) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file for reading; gives the file and its length in bytes.
+
+    A FIFO or a device is refused without being opened: opening one may hang or do something.
+
+    Raises
+    ------
+    ReadError
+        No such file, no regular file, empty, too large, or not allowed to be read. The name is not in the message.
+    """
+    try:
+        check_regular(os.stat(path))
+        with open(path, "rb", opener=open_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            check_regular(found)
+            yield file, found.st_size
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ReadError(f"cannot be read ({reason[:1].lower()}{reason[1:]}); give a photo that can") from error
+
+
+def open_without_waiting(path: str, flags: int) -> int:
+    """Open for ``open``; should the file have become a FIFO just now, this does not wait for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def check_regular(found: os.stat_result) -> None:
+    """Refuse what is no regular file of a sensible length."""
+    if stat.S_ISDIR(found.st_mode):
+        raise ReadError("is a folder; give the photos in it")
+    if not stat.S_ISREG(found.st_mode):
+        raise ReadError("is not a regular file; save it to one first")
+    if found.st_size == 0:
+        raise ReadError("is empty; copy it again")
+    if found.st_size > LARGEST_FILE:
+        raise ReadError(f"has {found.st_size} bytes; at most {LARGEST_FILE} are read")
+
+
+def read_bytes_checked(path: AnyPath) -> bytes:
+    """The content of a regular file.
+
+    Raises
+    ------
+    ReadError
+        As in ``open_checked``.
+    """
+    with open_checked(path) as (file, _):
+        return file.read()
+
+
+def check_place(path: AnyPath, *, overwrite: bool) -> Path:
+    """Check that a file can be written at ``path`` and give where it really lies.
+
+    Raises
+    ------
+    OutputError
+        The folder is missing or not writable, or something is there that must not be replaced.
+    """
+    name = printable(path)
+    try:
+        # A link stays a link: what it points to is replaced.
+        place = Path(os.path.realpath(path))
+        if not place.parent.is_dir():
+            raise OutputError(f"{name}: there is no folder {printable(place.parent)}; create it or choose another", path=path)
+        if place.is_dir():
+            raise OutputError(f"{name}: is a folder; give the name of a file in it", path=path)
+        if place.exists() and not place.is_file():
+            raise OutputError(f"{name}: is not a regular file; give another name", path=path)
+        if place.exists() and not overwrite:
+            raise OutputError(f"{name}: exists already; choose another name or allow it to be overwritten", path=path)
+        if not os.access(place.parent, os.W_OK | os.X_OK):
+            raise OutputError(f"{name}: nothing may be written in {printable(place.parent)}; choose another folder", path=path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{name}: cannot be written ({error}); choose another name", path=path) from error
+    return place
+
+
+def write_atomically(path: AnyPath, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to.
+    write : callable
+        Called with the file, open for reading and writing bytes, at its beginning.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    OutputError
+        As in ``check_place``; ``write`` was not called.
+    WriteError
+        The system refused (disk full, name too long, ...); what was there before is still there.
+    """
+    place = check_place(path, overwrite=overwrite)
+    # A name of its own length: the place's name may be as long as names can be.
+    part = place.with_name(f".{secrets.token_hex(4)}.part")
+    try:
+        with open(part, "x+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if place.exists():
+            check_place(path, overwrite=overwrite)
+            os.chmod(part, stat.S_IMODE(place.stat().st_mode))
+        os.replace(part, place)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(f"{printable(path)}: could not be written ({reason}); free space or choose another folder", path=path) from error
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(place.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a new name to the disk; some systems cannot, and the file is there all the same."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,245 @@
+"""Pictures into files: JPEG, PNG and TIFF by the name's ending, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.errors import OptionError, OutputError
+from compositor.images.files import AnyPath, check_place, printable, write_atomically
+from compositor.images.metadata import exif_for_output
+from compositor.images.png import encode_png
+from compositor.images.samples import full_range
+from compositor.images.tiff import write_tiff
+
+__all__ = ["check_output", "encode_preview", "with_depth", "write_image"]
+
+logger = logging.getLogger("compositor")
+
+FORMAT_OF_ENDING = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
+
+LONGEST_SIDE = {"JPEG": 65_500, "PNG": 1_000_000, "TIFF": 2**31 - 1}
+"""px; the JPEG format ends at 65,535, but libjpeg, which most programs read it with, at 65,500; libpng ends at a million."""
+
+FULL_CHROMA_QUALITY = 90
+"""JPEG quality from which on colours are stored at full resolution."""
+
+SEGMENT = 65_533
+"""Bytes that a JPEG segment holds besides its marker and length."""
+
+
+def check_output(path: AnyPath, *, overwrite: bool, size: tuple[int, int] | None = None) -> None:
+    """Check all that can be known of an output before the work is done.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the picture shall go.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    size : (int, int), optional
+        Its width and height, px, when known already.
+
+    Raises
+    ------
+    OutputError
+        Unknown ending, missing or read-only folder, a folder of this name, a file that exists, or a side longer than the format
+        allows.
+    """
+    format_name = output_format(path)
+    check_place(path, overwrite=overwrite)
+    longest = LONGEST_SIDE[format_name]
+    if size is not None and max(size) > longest:
+        found = f"{size[0]} x {size[1]} px is too large for {format_name}, which ends at {longest} px a side"
+        raise OutputError(f"{printable(path)}: {found}; write a .tif, or make it smaller", path=path)
+
+
+def output_format(path: AnyPath) -> str:
+    """«JPEG», «PNG» or «TIFF», by the name's ending."""
+    ending = Path(path).suffix.lower()
+    if ending not in FORMAT_OF_ENDING:
+        raise OutputError(f"{printable(path)}: {ending or 'no ending'} is no format to write; choose .jpg, .png or .tif", path=path)
+    return FORMAT_OF_ENDING[ending]
+
+
+def write_image(
+    path: AnyPath,
+    pixels: NDArray[Any],
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    metadata: Mapping[str, bytes] | None = None,
+    overwrite: bool = False,
+    quality: int = 95,
+) -> None:
+    """Write a picture as JPEG, PNG or TIFF.
+
+    JPEG holds 8 bits and no mask: 16 bits and float are rounded to 8, colours are at full resolution from quality 90 on and at half
+    (4:2:0) below. PNG holds 8 or 16 bits; float is rounded to 16. TIFF holds everything, deflated.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to; the ending chooses the format.
+    pixels : (h, w, 3) or (h, w) uint8, uint16 or float32
+        RGB or gray; float holds 0..1 and is clipped to it where it is rounded.
+    mask : (h, w) bool, optional
+        Where the picture has pixels. PNG and TIFF keep it as straight alpha when it is not all true.
+    metadata : mapping, optional
+        ``exif`` and ``icc`` bytes of the photo it was made from; the EXIF block is kept without thumbnail, maker's notes and
+        angle of view, its orientation and size set to the picture's. The profile of a gray picture is not kept.
+    overwrite : bool
+        Replace a file that is there.
+    quality : int
+        JPEG quality, 1..100.
+
+    Raises
+    ------
+    OutputError
+        As ``check_output``; nothing was written.
+    OptionError
+        The pixels or the quality are none of the above.
+    WriteError
+        The system refused; what was there before is still there.
+    """
+    check_pixels(pixels, mask, quality)
+    h, w = pixels.shape[:2]
+    check_output(path, overwrite=overwrite, size=(w, h))
+    kept = kept_metadata(metadata or {}, (w, h), gray=pixels.ndim == 2)
+    format_name = output_format(path)
+    if format_name == "TIFF":
+
+        def write(file: BinaryIO) -> None:
+            write_tiff(file, with_alpha(pixels, mask), kept)
+
+    else:
+        content = encode_jpeg(pixels, quality, kept) if format_name == "JPEG" else encode_png_with(pixels, mask, kept)
+
+        def write(file: BinaryIO) -> None:
+            file.write(content)
+
+    write_atomically(path, write, overwrite=overwrite)
+
+
+def check_pixels(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, quality: int) -> None:
+    """Refuse arrays that are no picture."""
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32) or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise OptionError(f"pixels are {pixels.dtype} of shape {pixels.shape}; needed is uint8, uint16 or float32, (h, w, 3) or (h, w)")
+    if 0 in pixels.shape:
+        raise OptionError(f"pixels have shape {pixels.shape}; needed is at least one")
+    if mask is not None and (mask.dtype != np.bool_ or mask.shape != pixels.shape[:2]):
+        raise OptionError(f"mask is {mask.dtype} of shape {mask.shape}; needed is bool, {pixels.shape[:2]}")
+    if not 1 <= quality <= 100:
+        raise OptionError(f"quality={quality!r} is out of range; it must lie in 1 .. 100")
+
+
+def kept_metadata(metadata: Mapping[str, bytes], size: tuple[int, int], *, gray: bool) -> dict[str, bytes]:
+    """What a result keeps of a photo's metadata."""
+    kept = {}
+    if (exif := metadata.get("exif")) and (made := exif_for_output(exif, size)):
+        kept["exif"] = made
+    if (icc := metadata.get("icc")) and not gray:
+        kept["icc"] = icc
+    return kept
+
+
+def with_depth(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Pixels as integers of 8 or 16 bits, properly rounded; float is clipped to 0..1, what is no number becomes 0.
+
+    Worked on in strips of rows, so that no second picture of floats is ever held.
+    """
+    dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    if pixels.dtype == dtype:
+        return pixels
+    factor = full_range(dtype) / full_range(pixels.dtype)
+    made = np.empty(pixels.shape, dtype)
+    rows = max(1, 2**22 // max(1, pixels[0].size))
+    for top in range(0, len(pixels), rows):
+        strip = np.nan_to_num(pixels[top : top + rows].astype(np.float32), nan=0.0) * np.float32(factor)
+        made[top : top + rows] = np.rint(np.clip(strip, 0, full_range(dtype)))
+    return made
+
+
+def with_alpha(pixels: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Pixels with the mask as straight alpha where there is anything to mask; gray becomes RGB then."""
+    if mask is None or mask.all():
+        return np.ascontiguousarray(pixels)
+    made = np.empty((*mask.shape, 4), pixels.dtype)
+    made[..., :3] = pixels if pixels.ndim == 3 else pixels[..., None]
+    made[..., 3] = mask
+    made[..., 3] *= np.asarray(full_range(pixels.dtype), pixels.dtype)
+    return made
+
+
+def encode_jpeg(pixels: NDArray[Any], quality: int, kept: Mapping[str, bytes]) -> bytes:
+    """Pixels as a JPEG with EXIF and colour profile."""
+    import simplejpeg
+
+    pixels = np.ascontiguousarray(with_depth(pixels, 8))
+    if pixels.ndim == 2:
+        written = simplejpeg.encode_jpeg(pixels[..., None], quality, "GRAY", "Gray")
+    else:
+        written = simplejpeg.encode_jpeg(pixels, quality, "RGB", "444" if quality >= FULL_CHROMA_QUALITY else "420")
+    segments = []
+    exif, icc = kept.get("exif", b""), kept.get("icc", b"")
+    if exif and len(exif) + 6 <= SEGMENT:
+        segments.append((0xE1, b"Exif\0\0" + exif))
+    elif exif:
+        logger.warning("the first photo's EXIF block of %d bytes is too large for a JPEG and is dropped", len(exif))
+    step = SEGMENT - 14
+    count = math.ceil(len(icc) / step)
+    if count > 255:
+        logger.warning("the colour profile of %d bytes is too large for a JPEG and is dropped", len(icc))
+        count = 0
+    segments += [(0xE2, b"ICC_PROFILE\0" + bytes([i + 1, count]) + icc[i * step : (i + 1) * step]) for i in range(count)]
+    added = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
+    # Behind the start mark and the JFIF segment, which says its own length.
+    begin = 4 + int.from_bytes(written[4:6], "big")
+    return bytes(written[:begin] + added + written[begin:])
+
+
+def encode_png_with(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, kept: Mapping[str, bytes]) -> bytes:
+    """Pixels as a PNG with alpha, EXIF and colour profile."""
+    extra = {}
+    if icc := kept.get("icc"):
+        extra[b"iCCP"] = b"ICC profile\0\0" + zlib.compress(icc)
+    if exif := kept.get("exif"):
+        extra[b"eXIf"] = exif
+    return encode_png(with_alpha(with_depth(pixels, 8 if pixels.dtype == np.uint8 else 16), mask), extra)
+
+
+def encode_preview(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, most_pixels: int) -> bytes:
+    """An 8-bit PNG of a picture, reduced to at most ``most_pixels`` by area averaging.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) or (h, w) uint8, uint16 or float32
+        RGB or gray; float holds 0..1.
+    mask : (h, w) bool or None
+        Becomes alpha when it is not all true.
+    most_pixels : int
+        Width times height is at most this.
+
+    Raises
+    ------
+    OptionError
+        The pixels are none of the above.
+    """
+    import cv2
+
+    check_pixels(pixels, mask, 100)
+    h, w = pixels.shape[:2]
+    factor = math.sqrt(most_pixels / (w * h))
+    if factor < 1:
+        size = (max(1, math.floor(w * factor)), max(1, math.floor(h * factor)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        if mask is not None:
+            mask = cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA) >= 128
+    return encode_png(with_alpha(with_depth(pixels, 8), mask))
