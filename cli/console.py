@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +52,9 @@ class Console:
         if not self.quiet:
             click.echo(one_line(text), err=True)
 
-    def warn_left_out(self, left_out: Iterable[tuple[str, str]]) -> None:
-        """Name every photo that is not in the result, and why."""
-        for name, reason in left_out:
-            click.echo(f"compositor: warning: {one_line(f'{name} left out: {reason}')}", err=True)
+    def warn(self, text: str) -> None:
+        """Say what the user should know, even when quiet."""
+        click.echo(f"compositor: warning: {one_line(text)}", err=True)
 
     def error(self, text: str) -> None:
         """Say what went wrong."""

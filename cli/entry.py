@@ -94,7 +94,6 @@ def run(arguments: list[str]) -> int:
 def explain(error: Exception, console: Console) -> int:
     """Say in one line what went wrong; the exit code for it."""
     if isinstance(error, CompositorError):
-        console.warn_left_out(getattr(error, "left_out", ()))
         console.error(str(error))
         return error.exit_code
     if isinstance(error, MemoryError):

@@ -33,7 +33,6 @@ def report_panorama(console: Console, command: str, panorama: Panorama, *, secon
     """
     height, width = panorama.owner.shape
     projection, used, left_out = panorama.canvas.projection, panorama.used, panorama.left_out
-    console.warn_left_out(left_out)
     console.say(f"{more['output']}: {width}x{height}, {projection}, {len(used)} of {len(used) + len(left_out)} photos")
     fields = registration_fields(panorama.registration, seconds)
     console.result(command, {**fields, "size": [width, height], "projection": projection, **more})
@@ -43,7 +42,6 @@ def report_panorama(console: Console, command: str, panorama: Panorama, *, secon
 def report_registration(console: Console, registration: Registration, *, seconds: Mapping[str, float], output: str) -> int:
     """Tell which photos belong together; the exit code for it."""
     used, left_out = registration.cameras, registration.left_out
-    console.warn_left_out(left_out)
     console.say(f"{output}: {len(used)} of {len(used) + len(left_out)} photos, error {registration.error:.2f} px")
     console.result("register", {**registration_fields(registration, seconds), "output": output})
     return 3 if left_out else 0
@@ -56,7 +54,6 @@ def report_plan(console: Console, registration: Registration, options: Mapping[s
     chosen = ComposeOptions.of(options)
     canvas = plan_canvas(registration, chosen)
     memory = estimate_memory(canvas, registration, chosen)
-    console.warn_left_out(registration.left_out)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}
     lines = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,9 @@ __all__ = ["Source", "compose", "register", "stitch"]
 Source = str | os.PathLike[str] | NDArray[Any] | Photo
 """Where a photo comes from: its file, its RGB pixels, or a photo opened before."""
 
-LeftOut = list[tuple[str, str]]
+LeftOut = Sequence[tuple[str, str]]
+
+logger = logging.getLogger("compositor")
 
 
 def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Panorama:
@@ -58,7 +61,7 @@ def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **opti
     with limit_threads(chosen.threads):
         opened, unreadable = _open(photos, clock)
         registration = _register(opened, unreadable, chosen, clock)
-        return _compose(registration, opened, chosen, clock)
+        return _compose(registration, _one_photo_per_camera(registration, opened), chosen, clock)
 
 
 def register(photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Registration:
@@ -125,7 +128,10 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
         for name, reason in unreadable:
             if any(camera.name == name for camera in registration.cameras):
                 raise ReadError(f"{name}: {reason}; the registration needs it", path=name)
-        return _compose(registration, opened, chosen, clock)
+        used = _one_photo_per_camera(registration, opened)
+        reasons = dict(registration.left_out)
+        unused = [(p.name, reasons.get(p.name, "its registration is not in the file")) for p in opened if not any(p is u for u in used)]
+        return _compose(_leave_out(registration, (*unreadable, *unused)), used, chosen, clock)
 
 
 def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], LeftOut]:
@@ -140,14 +146,26 @@ def _register(photos: list[Photo], unreadable: LeftOut, options: RegisterOptions
     try:
         registration = register_photos(photos, options, progress=clock)
     except TooFewPhotosError as error:
-        raise TooFewPhotosError(str(error), left_out=(*unreadable, *error.left_out)) from error
-    return dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
+        raise TooFewPhotosError(str(error), left_out=_named((*unreadable, *error.left_out))) from error
+    return _leave_out(registration, (*unreadable, *registration.left_out))
 
 
 def _compose(registration: Registration, photos: Sequence[Photo], options: ComposeOptions, clock: StageClock) -> Panorama:
     """The panorama, which also knows how long everything took."""
-    panorama = compose_photos(registration, _one_photo_per_camera(registration, photos), options, progress=clock)
+    panorama = compose_photos(registration, photos, options, progress=clock)
     return dataclasses.replace(panorama, seconds=clock.seconds())
+
+
+def _leave_out(registration: Registration, left_out: LeftOut) -> Registration:
+    """The registration with these photos, and no others, said to be left out."""
+    return dataclasses.replace(registration, left_out=_named(left_out))
+
+
+def _named(left_out: LeftOut) -> tuple[tuple[str, str], ...]:
+    """The photos left out, after one warning for each."""
+    for name, reason in left_out:
+        logger.warning("%s left out: %s", name, reason)
+    return tuple(left_out)
 
 
 def _one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) -> list[Photo]:

@@ -33,3 +33,24 @@ def generator():
     import numpy as np
 
     return np.random.default_rng(20250101)
+
+
+@pytest.fixture(scope="session")
+def views():
+    """Three overlapping views of one photograph, and the cameras they were rendered with."""
+    from skimage.data import stereo_motorcycle
+
+    from compositor.datasets.synthesize import look_around, render_views
+
+    return render_views(stereo_motorcycle()[0], look_around(rows=1, columns=3))
+
+
+@pytest.fixture(scope="session")
+def photos(views, tmp_path_factory):
+    """The three views as files, in the order they overlap."""
+    from compositor.images import write_image
+
+    folder = tmp_path_factory.mktemp("photos")
+    for view in views:
+        write_image(folder / view.camera.name, view.pixels)
+    return [str(folder / view.camera.name) for view in views]
