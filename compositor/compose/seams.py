@@ -1,0 +1,202 @@
+"""Where one photo ends and the next begins.
+
+Every pixel of the canvas is given to one photo that has it. First to the one in which it lies deepest; that alone is the
+«voronoi» method. «graphcut» then moves the seams to where the photos agree, by expansion moves (Boykov, Veksler and Zabih, «Fast
+approximate energy minimization via graph cuts», PAMI 2001): each photo in turn takes, of all pixels it covers, the set that
+lowers the energy most, which is a minimum cut. The energy is written down in ``kernels/seam_costs.py``.
+
+Large canvases are solved small first; on the next larger canvas only pixels near the seams found may still change hands
+(Lombaert et al., «A multilevel banded graph cuts method for fast image segmentation», ICCV 2005).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.compose.warped import Warped
+from compositor.kernels import maxflow, seam_costs
+from compositor.options import SeamMethod
+
+__all__ = ["find_seams", "seam_cost"]
+
+LENGTH = 0.02
+"""Cost of a pixel of seam by itself: what noise of 0.01 in either pixel would cost. Keeps seams short where the photos agree
+everywhere, and islands of a few pixels from paying off."""
+GRADIENT = 0.25
+"""Weight of the photos' own steps across a seam: an edge of 0.4 that both photos show alike counts as much as a colour difference
+of 0.1, since the full-size photos may disagree there by less than this canvas shows."""
+BORDER = 0.3
+"""What a pixel of seam may cost more for keeping ``ROOM`` away from the photos' borders instead of following one: a colour
+difference of 0.15, which a blend hides badly. At 0.1 photos that their neighbours cover are cut to slivers, at 1 seams
+detour around corners through the middle of things."""
+ROOM = 0.1
+"""How far from a border a seam has all the room it needs, in short sides of the photo's frame."""
+SWEEPS = 2
+"""Turns of every photo on the smallest canvas. One finds what six find wherever only two photos overlap."""
+SMALLEST = 20_000
+"""The canvas is halved until no photo's frame has more pixels than this."""
+BAND = 10
+"""How far a seam may move on the next larger canvas, px. Of what the full problem gains over «voronoi» 6 leaves 4 %, 10 leaves 2 %,
+for 1.3 times the time (fourteen scenes of two or three photos)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Canvas:
+    """All photos of a canvas as the kernels take them; described in ``kernels/seam_costs.py``."""
+
+    colours: NDArray[np.float32]
+    depths: NDArray[np.float32]
+    frames: NDArray[np.int64]
+    rooms: NDArray[np.float32]
+    shape: tuple[int, int]
+    wraps: bool
+    weights: NDArray[np.float64]
+
+
+def find_seams(warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, method: SeamMethod) -> NDArray[np.int16]:
+    """Decide which photo owns each pixel of the canvas.
+
+    Parameters
+    ----------
+    warped : sequence of Warped
+        At least one photo, each within the canvas and no wider than it.
+    size : (int, int)
+        Width and height of the canvas, px.
+    wraps : bool
+        The right edge of the canvas continues at the left one.
+    method : «graphcut» or «voronoi»
+        Along pixels where the photos agree, or where they lie equally deep inside both photos.
+
+    Returns
+    -------
+    (h, w) int16
+        Index of the owner, which has the pixel; -1 where no photo has.
+    """
+    levels = [(size, [_unrolled(photo, size[0], wraps) for photo in warped])]
+    while method == "graphcut" and max(photo.mask.size for photo in levels[-1][1]) > SMALLEST:
+        levels.append(_halved(*levels[-1]))
+    smallest = _canvas(*levels.pop(), wraps)
+    labels = _deepest(smallest)
+    if method == "voronoi":
+        return labels
+    _expand(smallest, labels, np.ones(smallest.shape, np.bool_), SWEEPS)
+    for level in reversed(levels):
+        canvas = _canvas(*level, wraps)
+        coarse, labels = labels, _deepest(canvas)
+        seam_costs.refine_labels(coarse, canvas.depths, canvas.frames, labels)
+        near = np.zeros(canvas.shape, np.bool_)
+        seam_costs.near_seams(labels, wraps, BAND, near)
+        _expand(canvas, labels, near, 1)
+    return labels
+
+
+def seam_cost(warped: Sequence[Warped], labels: NDArray[np.int16], *, wraps: bool) -> float:
+    """The energy that «graphcut» lowers.
+
+    Parameters
+    ----------
+    warped, wraps : as for ``find_seams``
+    labels : (h, w) int16
+        Index of each pixel's owner, -1 for nobody.
+
+    Returns
+    -------
+    float
+        Sum over all seams of the colour difference in 0..1, with what is added to it, and the cost of owning pixels near a border.
+    """
+    height, width = labels.shape
+    canvas = _canvas((width, height), [_unrolled(photo, width, wraps) for photo in warped], wraps)
+    energy = seam_costs.seam_energy(canvas.colours, canvas.depths, canvas.frames, canvas.rooms, labels, wraps, canvas.weights)
+    return float(energy / seam_costs.UNITS)
+
+
+def _unrolled(photo: Warped, width: int, wraps: bool) -> Warped:
+    """The photo with its corner on the canvas; one that goes all around starts at column 0."""
+    x, y = photo.corner
+    if wraps and photo.mask.shape[1] == width:
+        return Warped(np.roll(photo.pixels, x, axis=1), np.roll(photo.mask, x, axis=1), (0, y))
+    return Warped(photo.pixels, photo.mask, (x % width, y))
+
+
+def _halved(size: tuple[int, int], photos: Sequence[Warped]) -> tuple[tuple[int, int], list[Warped]]:
+    """The same canvas at half the size; a pixel is there when all of its four were."""
+    halves = []
+    width, height = (size[0] + 1) // 2, (size[1] + 1) // 2
+    for photo in photos:
+        x, y = photo.corner
+        h, w = photo.mask.shape
+        rows, columns = (y + h + 1) // 2 - y // 2, (x + w + 1) // 2 - x // 2
+        sides = y % 2, 2 * rows - h - y % 2, x % 2, 2 * columns - w - x % 2
+        pixels = cv2.copyMakeBorder(photo.pixels, *sides, cv2.BORDER_REPLICATE)
+        mask = cv2.copyMakeBorder(photo.mask.astype(np.uint8), *sides, cv2.BORDER_CONSTANT, value=0)
+        pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+        mask = mask[::2, ::2] & mask[1::2, ::2] & mask[::2, 1::2] & mask[1::2, 1::2]
+        # A frame that nearly goes around may now be a column too wide, and that column is one of the border's.
+        halves.append(Warped(np.asarray(pixels[:, :width], np.float32), mask[:, :width].astype(np.bool_), (x // 2, y // 2)))
+    return (width, height), halves
+
+
+def _canvas(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _Canvas:
+    width, height = size
+    frames = np.zeros((len(photos), 5), np.int64)
+    first = 0
+    for k, photo in enumerate(photos):
+        h, w = photo.mask.shape
+        frames[k] = first, *photo.corner, w, h
+        first += h * w
+    return _Canvas(
+        colours=np.concatenate([photo.pixels.reshape(-1, 3) for photo in photos], dtype=np.float32),
+        depths=np.concatenate([_depth(photo.mask, around=wraps and photo.mask.shape[1] == width).ravel() for photo in photos]),
+        frames=frames,
+        # At least two pixels: the first pixel inside has depth 1 and must be dearer than those behind it.
+        rooms=np.maximum(2.0, ROOM * frames[:, 3:].min(axis=1)).astype(np.float32),
+        shape=(height, width),
+        wraps=wraps,
+        weights=np.array([LENGTH, GRADIENT, BORDER]),
+    )
+
+
+def _depth(mask: NDArray[np.bool_], *, around: bool) -> NDArray[np.float32]:
+    """Distance of every pixel to the nearest that the photo lacks, the frame's outside included, px."""
+    inside = np.tile(mask, (1, 3)) if around else mask
+    padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
+    left = 1 + (mask.shape[1] if around else 0)
+    return np.asarray(depth[1:-1, left : left + mask.shape[1]], np.float32)
+
+
+def _deepest(canvas: _Canvas) -> NDArray[np.int16]:
+    labels = np.full(canvas.shape, -1, np.int16)
+    seam_costs.deepest_photo(canvas.depths, canvas.frames, np.zeros(canvas.shape, np.float32), labels)
+    return labels
+
+
+def _expand(canvas: _Canvas, labels: NDArray[np.int16], allowed: NDArray[np.bool_], sweeps: int) -> None:
+    """Let every photo in turn take what lowers the energy, unless nothing changed within its frame since its last turn."""
+    stale = np.ones(len(canvas.frames), np.bool_)
+    for _ in range(sweeps):
+        for photo in range(len(stale)):
+            if stale[photo]:
+                stale[photo] = False
+                _expand_photo(photo, canvas, labels, allowed, stale)
+
+
+def _expand_photo(
+    photo: int, canvas: _Canvas, labels: NDArray[np.int16], allowed: NDArray[np.bool_], stale: NDArray[np.bool_]
+) -> None:
+    colours, depths, frames, rooms = canvas.colours, canvas.depths, canvas.frames, canvas.rooms
+    box = np.zeros(4, np.int64)
+    seam_costs.contested_box(photo, depths, frames, labels, allowed, box)
+    if box[2] <= box[0]:
+        return
+    shape = int(box[3] - box[1]), int(box[2] - box[0])
+    graph = np.zeros((4, *shape), np.int32)
+    seam_costs.expansion_graph(photo, colours, depths, frames, rooms, labels, allowed, canvas.wraps, canvas.weights, box, *graph)
+    cut = np.zeros(shape, np.uint8)
+    maxflow.minimum_cut(*graph, cut)
+    seam_costs.apply_expansion(photo, frames, box, cut, labels, stale)
