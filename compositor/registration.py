@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from compositor.errors import RegistrationFileError
 from compositor.images.files import write_atomically
@@ -20,7 +21,9 @@ LARGEST_FILE = 64 * 2**20
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Pixel = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-Row = tuple[float, float, float]
+Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+Row = tuple[Number, Number, Number]
+MotionModelName = Literal["rotation", "translation", "similarity", "affine", "homography"]
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +35,7 @@ class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: float
 
 
-class PhotoRecord(msgspec.Struct, frozen=True):
+class PhotoRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One camera as the file holds it."""
 
     name: str
@@ -40,7 +43,8 @@ class PhotoRecord(msgspec.Struct, frozen=True):
     focal: Positive
     center: tuple[Pixel, Pixel]
     rotation: tuple[Row, Row, Row]
-    distortion: tuple[float, float] = (0.0, 0.0)
+    distortion: tuple[Number, Number] = (0.0, 0.0)
+    plane: tuple[Row, Row, Row] | None = None
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -55,7 +59,7 @@ class RegistrationRecord(msgspec.Struct, frozen=True):
 
     format: Literal["compositor registration"]
     version: Literal[1]
-    model: Literal["rotation"]
+    model: MotionModelName
     photos: tuple[PhotoRecord, ...]
     left_out: tuple[LeftOut, ...] = ()
     pairs: tuple[Pair, ...] = ()
@@ -69,7 +73,8 @@ class Registration:
     Parameters
     ----------
     model : str
-        Motion model: «rotation» means one viewpoint, cameras that only turn.
+        Motion model: «rotation» means one viewpoint, cameras that only turn; «translation», «similarity», «affine» and «homography»
+        mean photos of a plane, whose cameras hold where they see it.
     cameras : tuple of Camera
         One per photo that belongs, in the order the photos were given.
     left_out : tuple of (str, str)
@@ -80,7 +85,7 @@ class Registration:
         Root mean square distance between matched points after adjustment, px of the full-size photos.
     """
 
-    model: Literal["rotation"]
+    model: MotionModelName
     cameras: tuple[Camera, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     pairs: tuple[Pair, ...] = ()
@@ -89,7 +94,7 @@ class Registration:
     def to_json(self) -> str:
         """The registration as versioned JSON text; reading it back gives exactly the same numbers."""
         photos = tuple(
-            PhotoRecord(c.name, c.size, c.focal, c.center, tuple(tuple(map(float, row)) for row in c.rotation), c.distortion)  # type: ignore[arg-type]
+            PhotoRecord(c.name, c.size, c.focal, c.center, rows_of(c.rotation), c.distortion, None if c.plane is None else rows_of(c.plane))
             for c in self.cameras
         )
         left_out = tuple(LeftOut(*entry) for entry in self.left_out)
@@ -108,13 +113,17 @@ class Registration:
         try:
             record = msgspec.json.decode(text, type=RegistrationRecord)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RegistrationFileError(f"not a registration this version can read ({error}); write one with «compositor register»") from error
+            raise RegistrationFileError(
+                f"not a registration this version can read ({error}); write one with «compositor register»"
+            ) from error
         cameras = []
         for p in record.photos:
-            rotation = np.array(p.rotation)
+            rotation, plane = np.array(p.rotation), None if p.plane is None else np.array(p.plane)
             if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) or np.linalg.det(rotation) < 0:
                 raise RegistrationFileError(f"rotation of {p.name} is no rotation matrix; needed is an orthonormal 3x3 with determinant 1")
-            cameras.append(Camera(p.name, p.size, p.focal, p.center, rotation, p.distortion))
+            if (plane is None) != (record.model == "rotation") or (plane is not None and not np.linalg.det(plane) > 0):
+                raise RegistrationFileError(f"{p.name} does not fit the model {record.model}; photos of a plane have an invertible «plane»")
+            cameras.append(Camera(p.name, p.size, p.focal, p.center, rotation, p.distortion, plane))
         for pair in record.pairs:
             if not (0 <= pair.first < len(cameras) and 0 <= pair.second < len(cameras)):
                 raise RegistrationFileError(f"pair {pair.first}-{pair.second} names a photo that is not in the file; it has {len(cameras)}")
@@ -144,9 +153,19 @@ class Registration:
         """
         try:
             if (size := os.stat(path).st_size) > LARGEST_FILE:
-                raise RegistrationFileError(f"{path}: {size} bytes is too large for a registration; at most {LARGEST_FILE} are read", path=path)
+                raise RegistrationFileError(
+                    f"{path}: {size} bytes is too large for a registration; at most {LARGEST_FILE} are read", path=path
+                )
             return cls.from_json(Path(path).read_bytes())
         except OSError as error:
-            raise RegistrationFileError(f"{path}: cannot be read ({error.strerror}); give a file that «compositor register» wrote", path=path) from error
+            raise RegistrationFileError(
+                f"{path}: cannot be read ({error.strerror}); give a file that «compositor register» wrote", path=path
+            ) from error
         except RegistrationFileError as error:
             raise RegistrationFileError(f"{path}: {error}" if error.path is None else str(error), path=path) from error
+
+
+def rows_of(matrix: NDArray[np.float64]) -> tuple[Row, Row, Row]:
+    """A 3 x 3 matrix as the file holds it."""
+    a, b, c = ((float(x), float(y), float(z)) for x, y, z in matrix)
+    return a, b, c

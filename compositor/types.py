@@ -194,6 +194,9 @@ class Camera:
         Camera to world.
     distortion : (float, float)
         Radial k1, k2, in units of focal lengths.
+    plane : (3, 3) float64 or None
+        For a photo of a plane, taken from anywhere: takes a ray (x, y, 1) in the camera's frame to homogeneous coordinates on that
+        plane, which takes the place of the world's directions; ``rotation`` then plays no part.
     """
 
     name: str
@@ -202,6 +205,21 @@ class Camera:
     center: tuple[float, float]
     rotation: NDArray[np.float64]
     distortion: tuple[float, float] = (0.0, 0.0)
+    plane: NDArray[np.float64] | None = None
+
+    @property
+    def view(self) -> NDArray[np.float64]:
+        """Camera to world, (3, 3): the rotation, or for a photo of a plane its homography."""
+        return self.rotation if self.plane is None else self.plane
+
+    @property
+    def inverse_view(self) -> NDArray[np.float64]:
+        """World to camera, (3, 3)."""
+        return self.rotation.T if self.plane is None else np.linalg.inv(self.plane)
+
+    def looking(self, view: NDArray[np.float64]) -> Camera:
+        """The same camera with another view matrix."""
+        return dataclasses.replace(self, **{"rotation" if self.plane is None else "plane": view})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,12 @@
-"""Reprojection errors of matched points between turning cameras, and their normal equations.
+"""Reprojection errors of matched points between cameras, and their normal equations.
 
-Nothing is checked: arrays must be float64 or int64 as stated, contiguous, and the caller allocates the outputs. A camera is a row
-of fourteen numbers: focal, centre x, centre y, k1, k2 and the nine of its rotation (camera to world, row by row), with the lens
-model of ``compositor.types.Camera``.
+Nothing is checked: arrays must be float64 or int64 as stated, contiguous, and the caller allocates the outputs.
+
+A camera is a row of 23 numbers: focal, centre x, centre y, k1, k2 (the lens model of ``compositor.types.Camera``), the nine of its
+view matrix (camera to world, row by row) and the nine of that matrix's inverse. For cameras that turn about one point the view is
+a rotation and the world is a sphere of directions; for photos of a plane it is any invertible matrix and the world is that plane.
+A step multiplies the view from the left by I + sum of d_k G_k: the generators G_k say which motions are free, so that one kernel
+serves rotations, translations, similarities, affinities and homographies.
 """
 
 from __future__ import annotations
@@ -10,13 +14,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Parameters of one camera in a step: rotation vector (world frame), log focal, centre x, centre y, k1, k2.
-PARAMETERS = 8
-CAMERA = 14
+# Parameters of one camera in a step: up to eight of its motion, then log focal, centre x, centre y, k1, k2.
+MOTION = 8
+PARAMETERS = MOTION + 5
+CAMERA = 23
 
 
 @njit(cache=True, nogil=True)
-def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient, hessian, errors):  # type: ignore[no-untyped-def]
+def accumulate(cameras, generators, pairs, offsets, first, second, scale, columns, gradient, hessian, errors):  # type: ignore[no-untyped-def]
     """Add up J^T W J and J^T W e over all matches, in both directions, and give every match's squared error.
 
     The error of a match is the distance in px between a point and where the other photo's point is seen by this photo's camera.
@@ -24,8 +29,10 @@ def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient,
 
     Parameters
     ----------
-    cameras : (n, 14) float64
-        focal, centre x, centre y, k1, k2, rotation row by row.
+    cameras : (n, 23) float64
+        focal, centre x, centre y, k1, k2, view and inverse view, row by row.
+    generators : (g, 9) float64
+        Free motions, at most eight, each a 3 x 3 matrix row by row.
     pairs : (p, 2) int64
         Camera indices of each pair of photos.
     offsets : (p + 1,) int64
@@ -34,7 +41,7 @@ def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient,
         Matched points, px.
     scale : float
         Error, px, at which a match counts half.
-    columns : (n, 8) int64
+    columns : (n, 13) int64
         Row of ``hessian`` that each parameter of each camera goes to; -1 holds it still. With no parameter free nothing is
         accumulated.
     gradient : (k,) float64, added to
@@ -49,9 +56,10 @@ def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient,
         Sum of scale^2 * log(1 + e^2 / scale^2).
     """
     total = 0.0
-    jacobian = np.zeros((2, 16))
-    index = np.zeros(16, np.int64)
-    active = np.zeros(16, np.int64)
+    jacobian = np.zeros((2, 26))
+    index = np.zeros(26, np.int64)
+    active = np.zeros(26, np.int64)
+    outer = np.zeros(9)
     ray = np.zeros(3)
     world = np.zeros(3)
     seen = np.zeros(3)
@@ -62,11 +70,11 @@ def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient,
             f, cx, cy, k1, k2 = cameras[a, 0], cameras[a, 1], cameras[a, 2], cameras[a, 3], cameras[a, 4]
             ra = cameras[a, 5:14]
             g, gx, gy, h1, h2 = cameras[b, 0], cameras[b, 1], cameras[b, 2], cameras[b, 3], cameras[b, 4]
-            rb = cameras[b, 5:14]
+            rb = cameras[b, 14:23]
             count = 0
-            for c in range(8):
-                index[c], index[8 + c] = columns[a, c], columns[b, c]
-            for c in range(16):
+            for c in range(13):
+                index[c], index[13 + c] = columns[a, c], columns[b, c]
+            for c in range(26):
                 if index[c] >= 0:
                     active[count] = c
                     count += 1
@@ -91,7 +99,7 @@ def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient,
                 for r in range(3):
                     world[r] = ra[3 * r] * ray[0] + ra[3 * r + 1] * ray[1] + ra[3 * r + 2] * ray[2]
                 for r in range(3):
-                    seen[r] = rb[r] * world[0] + rb[3 + r] * world[1] + rb[6 + r] * world[2]
+                    seen[r] = rb[3 * r] * world[0] + rb[3 * r + 1] * world[1] + rb[3 * r + 2] * world[2]
                 z = seen[2]
                 if z < 1e-3:  # behind the other camera: far off, and no direction to improve in
                     errors[m, direction] = 1e12
@@ -113,18 +121,19 @@ def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient,
                 for row in range(2):
                     c0, c1 = (b00, b01) if row == 0 else (b01, b11)
                     t0, t1, t2 = c0 / z, c1 / z, -(c0 * vx + c1 * vy) / z
-                    w0 = t0 * rb[0] + t1 * rb[1] + t2 * rb[2]
-                    w1 = t0 * rb[3] + t1 * rb[4] + t2 * rb[5]
-                    w2 = t0 * rb[6] + t1 * rb[7] + t2 * rb[8]
-                    # (omega x world) . w = omega . (world x w)
-                    jacobian[row, 0] = world[1] * w2 - world[2] * w1
-                    jacobian[row, 1] = world[2] * w0 - world[0] * w2
-                    jacobian[row, 2] = world[0] * w1 - world[1] * w0
+                    w0 = t0 * rb[0] + t1 * rb[3] + t2 * rb[6]
+                    w1 = t0 * rb[1] + t1 * rb[4] + t2 * rb[7]
+                    w2 = t0 * rb[2] + t1 * rb[5] + t2 * rb[8]
                     for c in range(3):
-                        jacobian[row, 8 + c] = -jacobian[row, c]
-                    jacobian[row, 3] = w0 * ra[0] + w1 * ra[3] + w2 * ra[6]
-                    jacobian[row, 4] = w0 * ra[1] + w1 * ra[4] + w2 * ra[7]
-                # jacobian[:, 3:5] now holds the derivative by the ray's (x, y); turn it into that by the lens of camera a.
+                        outer[c], outer[3 + c], outer[6 + c] = w0 * world[c], w1 * world[c], w2 * world[c]
+                    for k_motion in range(generators.shape[0]):
+                        along = 0.0
+                        for c in range(9):
+                            along += generators[k_motion, c] * outer[c]
+                        jacobian[row, k_motion], jacobian[row, 13 + k_motion] = along, -along
+                    jacobian[row, 8] = w0 * ra[0] + w1 * ra[3] + w2 * ra[6]
+                    jacobian[row, 9] = w0 * ra[1] + w1 * ra[4] + w2 * ra[7]
+                # jacobian[:, 8:10] now holds the derivative by the ray's (x, y); turn it into that by the lens of camera a.
                 r2 = x * x + y * y
                 lens = 1.0 + r2 * (k1 + r2 * k2)
                 slope = 2.0 * (k1 + 2.0 * k2 * r2)
@@ -144,14 +153,14 @@ def accumulate(cameras, pairs, offsets, first, second, scale, columns, gradient,
                     du[0, c] = (j11 * tx - j01 * ty) / determinant
                     du[1, c] = (j00 * ty - j01 * tx) / determinant
                 for row in range(2):
-                    by_x, by_y = jacobian[row, 3], jacobian[row, 4]
+                    by_x, by_y = jacobian[row, 8], jacobian[row, 9]
                     for c in range(5):
-                        jacobian[row, 3 + c] = by_x * du[0, c] + by_y * du[1, c]
-                jacobian[0, 11], jacobian[1, 11] = g * vx * lens_b, g * vy * lens_b
-                jacobian[0, 12], jacobian[1, 12] = 1.0, 0.0
-                jacobian[0, 13], jacobian[1, 13] = 0.0, 1.0
-                jacobian[0, 14], jacobian[1, 14] = g * vx * s2, g * vy * s2
-                jacobian[0, 15], jacobian[1, 15] = g * vx * s2 * s2, g * vy * s2 * s2
+                        jacobian[row, 8 + c] = by_x * du[0, c] + by_y * du[1, c]
+                jacobian[0, 21], jacobian[1, 21] = g * vx * lens_b, g * vy * lens_b
+                jacobian[0, 22], jacobian[1, 22] = 1.0, 0.0
+                jacobian[0, 23], jacobian[1, 23] = 0.0, 1.0
+                jacobian[0, 24], jacobian[1, 24] = g * vx * s2, g * vy * s2
+                jacobian[0, 25], jacobian[1, 25] = g * vx * s2 * s2, g * vy * s2 * s2
                 for s in range(count):
                     u = active[s]
                     ju, jv = weight * jacobian[0, u], weight * jacobian[1, u]

@@ -101,7 +101,10 @@ def refine_points(first, second, points, found, affine, rounds, score):  # type:
                     for r in range(4):
                         row = iy - 1 + r
                         value += wy[r] * (
-                            wx[0] * second[row, ix - 1] + wx[1] * second[row, ix] + wx[2] * second[row, ix + 1] + wx[3] * second[row, ix + 2]
+                            wx[0] * second[row, ix - 1]
+                            + wx[1] * second[row, ix]
+                            + wx[2] * second[row, ix + 1]
+                            + wx[3] * second[row, ix + 2]
                         )
                     patch[v, u] = value
                     mean += value

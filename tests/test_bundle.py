@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
-from compositor.kernels.bundle import PARAMETERS, accumulate
-from compositor.register.adjust import Problem, adjust, moved, rotation_from_vector, squared_errors
-from compositor.types import Camera, Match
+from compositor.kernels.bundle import MOTION, PARAMETERS, accumulate
+from compositor.register.adjust import Freedom, Problem, adjust, moved, squared_errors
+from compositor.register.models import MODELS
+from compositor.types import Camera
+
+
+def rotation_from_vector(vector: np.ndarray) -> np.ndarray:
+    """Rotation by |vector| about its direction, from OpenCV."""
+    return cv2.Rodrigues(vector)[0]
+
+
+def everything_free(model: str, cameras: int) -> Freedom:
+    """Every parameter of every camera on its own."""
+    motions = len(MODELS[model].generators)
+    columns = np.full((cameras, PARAMETERS), -1)
+    used = [*range(motions), *range(MOTION, PARAMETERS)]
+    columns[:, used] = np.arange(cameras * len(used)).reshape(cameras, len(used))
+    return Freedom(MODELS[model].generators, columns)
 
 
 def seen_by(table_row: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Pixels of world directions, written from the camera model's definition."""
     focal, cx, cy, k1, k2 = table_row[:5]
-    ray = directions @ table_row[5:].reshape(3, 3)
+    ray = directions @ np.linalg.inv(table_row[5:14].reshape(3, 3)).T
     u = ray[:, :2] / ray[:, 2:]
     r2 = (u**2).sum(axis=1, keepdims=True)
     return (cx, cy) + focal * u * (1 + k1 * r2 + k2 * r2**2)
@@ -25,7 +41,16 @@ def random_cameras(rng: np.random.Generator, n: int, lens: tuple[float, float] =
     rows = []
     for k in range(n):
         turn = rotation_from_vector(np.array([0.0, 0.3 * k, 0.0]) + rng.normal(0, 0.03, 3))
-        rows.append([900 + 30 * rng.random(), 499.5 + rng.normal(), 374.5 + rng.normal(), *lens, *turn.ravel()])
+        rows.append([900 + 30 * rng.random(), 499.5 + rng.normal(), 374.5 + rng.normal(), *lens, *turn.ravel(), *turn.T.ravel()])
+    return np.array(rows)
+
+
+def random_plane_views(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Photos of a plane, side by side, each slightly tilted."""
+    rows = []
+    for k in range(n):
+        view = np.array([[1, 0, 0.4 * k], [0, 1, 0], [0, 0, 1]]) + rng.normal(0, 0.02, (3, 3))
+        rows.append([900, 499.5, 374.5, 0, 0, *view.ravel(), *np.linalg.inv(view).ravel()])
     return np.array(rows)
 
 
@@ -33,7 +58,7 @@ def scene(rng: np.random.Generator, table: np.ndarray, noise: float = 0.0) -> Pr
     """Matches between neighbouring cameras."""
     pairs, first, second, offsets = [], [], [], [0]
     for a, b in [(0, 1), (1, 2), (0, 2)]:
-        middle = table[a, 5:].reshape(3, 3)[:, 2] + table[b, 5:].reshape(3, 3)[:, 2]
+        middle = table[a, 5:14].reshape(3, 3)[:, 2] + table[b, 5:14].reshape(3, 3)[:, 2]
         directions = middle / np.linalg.norm(middle) + rng.uniform(-0.2, 0.2, (40, 3))
         pairs.append((a, b))
         first.append(seen_by(table[a], directions) + rng.normal(0, noise, (40, 2)))
@@ -50,33 +75,27 @@ def test_exact_matches_have_no_error(lens):
     assert np.sqrt(squared_errors(table, scene(rng, table)).max()) < 1e-6
 
 
-@pytest.mark.parametrize("lens", [(0.0, 0.0), (-0.12, 0.03)])
-def test_gradient_equals_finite_differences(lens):
+@pytest.mark.parametrize(
+    ("model", "lens"),
+    [("rotation", (0.0, 0.0)), ("rotation", (-0.12, 0.03)), *((name, (0.0, 0.0)) for name, model in MODELS.items() if model.planar)],
+)
+def test_gradient_equals_finite_differences(model, lens):
     rng = np.random.default_rng(2)
-    table = random_cameras(rng, 3, lens)
+    table = random_plane_views(rng, 3) if MODELS[model].planar else random_cameras(rng, 3, lens)
     problem = scene(rng, table, noise=2.0)
-    columns = np.arange(3 * PARAMETERS).reshape(3, PARAMETERS)
+    freedom = everything_free(model, 3)
 
     def cost(at: np.ndarray) -> tuple[float, np.ndarray]:
-        gradient, hessian, errors = np.zeros(24), np.zeros((24, 24)), np.empty((120, 2))
+        gradient, hessian, errors = np.zeros(freedom.size), np.zeros((freedom.size, freedom.size)), np.empty((120, 2))
         arrays = problem.pairs, problem.offsets, problem.first, problem.second
-        return accumulate(at, *arrays, 3.0, columns, gradient, hessian, errors), gradient
-
-    def stepped(at: np.ndarray, k: int, h: float) -> np.ndarray:
-        camera, parameter = divmod(k, PARAMETERS)
-        new = at.copy()
-        if parameter < 3:
-            new[camera, 5:] = (rotation_from_vector(h * np.eye(3)[parameter]) @ at[camera, 5:].reshape(3, 3)).ravel()
-        elif parameter == 3:
-            new[camera, 0] *= np.exp(h)
-        else:
-            new[camera, parameter - 3] += h
-        return new
+        return accumulate(at, freedom.generators, *arrays, 3.0, freedom.columns, gradient, hessian, errors), gradient
 
     analytic = 2 * cost(table)[1]  # d rho = 2 w e de
-    for k in range(24):
-        h = 1e-3 if k % PARAMETERS in (4, 5) else 1e-6
-        numeric = (cost(stepped(table, k, h))[0] - cost(stepped(table, k, -h))[0]) / (2 * h)
+    centers = freedom.columns[:, MOTION + 1 : MOTION + 3]
+    for k in range(freedom.size):
+        h = 1e-3 if k in centers else 1e-6
+        step = h * np.eye(freedom.size)[k]
+        numeric = (cost(moved(table, step, freedom))[0] - cost(moved(table, -step, freedom))[0]) / (2 * h)
         assert analytic[k] == pytest.approx(numeric, rel=1e-5, abs=1e-4 * np.abs(analytic).max())
 
 
@@ -89,30 +108,28 @@ def test_shared_parameters_add_up():
 
     def gradient(focal_columns: list[int], size: int) -> np.ndarray:
         columns = np.full((3, PARAMETERS), -1)
-        columns[:, 3] = focal_columns
+        columns[:, MOTION] = focal_columns
         out, errors = np.zeros(size), np.empty((120, 2))
-        accumulate(table, *arrays, 3.0, columns, out, np.zeros((size, size)), errors)
+        accumulate(table, MODELS["rotation"].generators, *arrays, 3.0, columns, out, np.zeros((size, size)), errors)
         return out
 
     assert gradient([0, 0, 0], 1)[0] == pytest.approx(gradient([0, 1, 2], 3).sum())
 
 
-def cameras_and_matches(rng: np.random.Generator, noise: float, focal_spread: float) -> tuple[list[Camera], list[Match], Problem]:
+def cameras_and_matches(rng: np.random.Generator, noise: float, focal_spread: float) -> tuple[list[Camera], Problem]:
     table = random_cameras(rng, 3)
     table[:, 0] = 900 * (1 + focal_spread * np.arange(3))
     table[:, 1:3] = 499.5, 374.5
     problem = scene(rng, table, noise)
-    true = [Camera(str(k), (1000, 750), r[0], (499.5, 374.5), r[5:].reshape(3, 3)) for k, r in enumerate(table)]
-    return true, [], problem
+    true = [Camera(str(k), (1000, 750), r[0], (499.5, 374.5), r[5:14].reshape(3, 3)) for k, r in enumerate(table)]
+    return true, problem
 
 
 @pytest.mark.parametrize(("spread", "focal"), [(0.0, "auto"), (0.0, "shared"), (0.05, "auto"), (0.05, "per-photo")])
 def test_cameras_are_recovered_from_rough_guesses(spread, focal):
     rng = np.random.default_rng(4)
-    true, _, problem = cameras_and_matches(rng, 0.0, spread)
-    rough = [
-        dataclasses.replace(c, focal=c.focal * 1.08, rotation=rotation_from_vector(rng.normal(0, 0.02, 3)) @ c.rotation) for c in true
-    ]
+    true, problem = cameras_and_matches(rng, 0.0, spread)
+    rough = [dataclasses.replace(c, focal=c.focal * 1.08, rotation=rotation_from_vector(rng.normal(0, 0.02, 3)) @ c.rotation) for c in true]
     adjusted = adjust(rough, problem, focal=focal)
     relative = [a.rotation.T @ b.rotation for a, b in zip(adjusted.cameras, adjusted.cameras[1:], strict=False)]
     expected = [a.rotation.T @ b.rotation for a, b in zip(true, true[1:], strict=False)]
@@ -123,7 +140,7 @@ def test_cameras_are_recovered_from_rough_guesses(spread, focal):
 
 def test_wrong_matches_do_not_bend_the_cameras():
     rng = np.random.default_rng(5)
-    true, _, problem = cameras_and_matches(rng, 0.2, 0.0)
+    true, problem = cameras_and_matches(rng, 0.2, 0.0)
     wrong = rng.random(len(problem.first)) < 0.2
     problem.second[wrong] = rng.uniform(0, 700, (wrong.sum(), 2))
     adjusted = adjust(true, problem, focal="shared")
@@ -133,13 +150,23 @@ def test_wrong_matches_do_not_bend_the_cameras():
 
 
 def test_auto_keeps_one_focal_length_under_noise():
-    true, _, problem = cameras_and_matches(np.random.default_rng(6), 0.5, 0.0)
+    true, problem = cameras_and_matches(np.random.default_rng(6), 0.5, 0.0)
     assert len({c.focal for c in adjust(true, problem, focal="auto").cameras}) == 1
 
 
-def test_moving_keeps_rotations_rotations():
-    table = random_cameras(np.random.default_rng(7), 3)
-    columns = np.arange(3 * PARAMETERS).reshape(3, PARAMETERS)
-    for row in moved(table, np.random.default_rng(8).normal(0, 1, 24), columns):
-        rotation = row[5:].reshape(3, 3)
+@pytest.mark.parametrize("size", [1e-9, 0.1, 3.0])
+def test_moving_keeps_rotations_rotations_and_inverses_inverse(size):
+    freedom = everything_free("rotation", 3)
+    steps = np.random.default_rng(8).normal(0, size, freedom.size)
+    for row in moved(random_cameras(np.random.default_rng(7), 3), steps, freedom):
+        rotation, back = row[5:14].reshape(3, 3), row[14:23].reshape(3, 3)
         assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+        assert np.allclose(rotation @ back, np.eye(3), atol=1e-12)
+
+
+def test_a_step_turns_by_its_length():
+    freedom = Freedom.of(MODELS["rotation"], 1)
+    table = random_cameras(np.random.default_rng(9), 1)
+    vector = np.array([0.3, -0.5, 0.2])
+    turned = moved(table, vector, freedom)[0, 5:14].reshape(3, 3)
+    assert np.allclose(turned, rotation_from_vector(vector) @ table[0, 5:14].reshape(3, 3), atol=1e-13)

@@ -124,9 +124,7 @@ def solve(
         for m, a, b in zip(matches, problem.offsets, problem.offsets[1:], strict=False)
     )
     leveled = straighten(adjusted.cameras) if options.straighten else adjusted.cameras
-    return Registration(
-        "rotation", tuple(leveled), tuple(left_out), pairs, float(np.sqrt(np.mean(np.minimum(adjusted.errors, 1e3) ** 2)))
-    )
+    return Registration("rotation", tuple(leveled), tuple(left_out), pairs, float(np.sqrt(np.mean(np.minimum(adjusted.errors, 1e3) ** 2))))
 
 
 def agreeing(
@@ -142,7 +140,9 @@ def agreeing(
         if medians[k] <= limit:
             break
         if len(connected_groups(len(photos), without)) == len(connected_groups(len(photos), kept)):
-            logger.info("%s and %s look alike, but the other photos say they do not overlap", photos[match.first].name, photos[match.second].name)
+            logger.info(
+                "%s and %s look alike, but the other photos say they do not overlap", photos[match.first].name, photos[match.second].name
+            )
             kept = without
     return kept
 

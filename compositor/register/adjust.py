@@ -1,6 +1,7 @@
 """Bundle adjustment: all cameras at once, so that matched points meet (Triggs et al. 2000).
 
-Cameras turn about one point, so there are no scene points to solve for: each match gives its reprojection error in both photos.
+Turning cameras see directions and photos of a plane see that plane, so there are no scene points to solve for: each match gives its
+reprojection error in both photos.
 Levenberg-Marquardt on dense normal equations, which a kernel accumulates match by match; Cauchy's robust loss, first wide, then as
 narrow as the matches' own noise.
 """
@@ -13,11 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.kernels.bundle import CAMERA, PARAMETERS, accumulate
+from compositor.kernels.bundle import CAMERA, MOTION, PARAMETERS, accumulate
 from compositor.options import FocalMethod
+from compositor.register.models import MODELS, MotionModel
 from compositor.types import Camera, Match
 
-__all__ = ["Adjustment", "Problem", "adjust", "rotation_from_vector"]
+__all__ = ["Adjustment", "Problem", "adjust", "camera_table", "minimise", "noise_scale", "robust_cost", "squared_errors"]
 
 FOCAL_SIGMA = 0.5
 """Standard deviation of the prior on log focal length: felt only where matches say nothing."""
@@ -74,8 +76,39 @@ class Adjustment:
     cost: float
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Freedom:
+    """Which parameters of which cameras may change.
+
+    Parameters
+    ----------
+    generators : (g, 9) float64
+        Motions, as the kernel takes them.
+    columns : (n, 13) int64
+        Index of every camera's parameters among the unknowns; -1 holds one still. Equal indices are shared.
+    """
+
+    generators: NDArray[np.float64]
+    columns: NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return int(self.columns.max()) + 1
+
+    @classmethod
+    def of(cls, model: MotionModel, cameras: int, *, focal: NDArray[np.int64] | None = None) -> Freedom:
+        """Free motions of all cameras, and focal lengths that cameras of one group (``focal``) share; none is free without groups."""
+        motions = len(model.generators)
+        columns = np.full((cameras, PARAMETERS), -1, np.int64)
+        columns[:, :motions] = np.arange(cameras * motions).reshape(cameras, motions)
+        if focal is not None:
+            columns[:, MOTION] = cameras * motions + focal
+        return cls(model.generators, columns)
+
+
 def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -> Adjustment:
-    """Refine rotations and focal lengths until matched points meet.
+    """Refine the rotations and focal lengths of cameras that turn about one point until matched points meet.
 
     Parameters
     ----------
@@ -91,26 +124,43 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
     -------
     Adjustment
     """
-    table = np.array([[c.focal, *c.center, *c.distortion, *c.rotation.ravel()] for c in cameras])
+    table, rotation = camera_table(cameras), MODELS["rotation"]
     groups = np.unique(np.round(np.log(table[:, 0]), 6), return_inverse=True)[1]
-    shared = minimise(table, problem, groups, np.array([64.0, 16.0]))
+    together = Freedom.of(rotation, len(table), focal=groups)
+    shared = narrowing(table, problem, together)
     scale = noise_scale(shared, problem)
-    shared = minimise(shared, problem, groups, np.array([4 * scale, scale]))
-    scale = noise_scale(shared, problem)
-    shared = minimise(shared, problem, groups, np.array([scale]))
     best, cost = shared, robust_cost(shared, problem, scale)
-    alone = np.arange(len(table))
     if focal == "per-photo" or (focal == "auto" and groups.max() + 1 < len(table)):
-        own = minimise(shared, problem, alone, np.array([scale]))
+        apart = Freedom.of(rotation, len(table), focal=np.arange(len(table)))
+        own = minimise(shared, problem, apart, [scale])
         own_cost = robust_cost(own, problem, scale)
-        added = len(table) - (groups.max() + 1)
-        if focal == "per-photo" or worth_it(cost, own_cost, added, 4 * len(problem.first)):
+        if focal == "per-photo" or worth_it(cost, own_cost, apart.size - together.size, 4 * len(problem.first)):
             best, cost = own, own_cost
     errors = np.sqrt(squared_errors(best, problem).mean(axis=1))
-    adjusted = [
-        dataclasses.replace(c, focal=float(row[0]), rotation=row[5:].reshape(3, 3).copy()) for c, row in zip(cameras, best, strict=True)
+    return Adjustment(cameras_of(best, cameras), errors, cost)
+
+
+def camera_table(cameras: Sequence[Camera]) -> NDArray[np.float64]:
+    """Cameras as the kernel reads them, (n, 23)."""
+    return np.array([[c.focal, *c.center, *c.distortion, *c.view.ravel(), *c.inverse_view.ravel()] for c in cameras])
+
+
+def cameras_of(table: NDArray[np.float64], cameras: Sequence[Camera]) -> list[Camera]:
+    """The cameras of a table, with the names and sizes of others."""
+    return [
+        dataclasses.replace(
+            c, focal=float(row[0]), center=(float(row[1]), float(row[2])), distortion=(float(row[3]), float(row[4]))
+        ).looking(row[5:14].reshape(3, 3).copy())
+        for c, row in zip(cameras, table, strict=True)
     ]
-    return Adjustment(adjusted, errors, cost)
+
+
+def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom) -> NDArray[np.float64]:
+    """Minimise with a robust scale that starts wide enough for rough guesses and ends at the noise of the matches."""
+    table = minimise(table, problem, freedom, [64.0, 16.0])
+    scale = noise_scale(table, problem)
+    table = minimise(table, problem, freedom, [4 * scale, scale])
+    return minimise(table, problem, freedom, [noise_scale(table, problem)])
 
 
 def worth_it(cost: float, freer_cost: float, added: int, measurements: int) -> bool:
@@ -125,9 +175,10 @@ def noise_scale(table: NDArray[np.float64], problem: Problem) -> float:
 
 def squared_errors(table: NDArray[np.float64], problem: Problem) -> NDArray[np.float64]:
     """Squared reprojection errors, px^2, (m, 2): in the second and in the first photo."""
-    errors = np.empty((len(problem.first), 2))
+    errors, none = np.empty((len(problem.first), 2)), np.zeros((0, 9))
     still = np.full((len(table), PARAMETERS), -1, np.int64)
-    accumulate(table, problem.pairs, problem.offsets, problem.first, problem.second, 1.0, still, np.zeros(0), np.zeros((0, 0)), errors)
+    arrays = problem.pairs, problem.offsets, problem.first, problem.second
+    accumulate(table, none, *arrays, 1.0, still, np.zeros(0), np.zeros((0, 0)), errors)
     return errors
 
 
@@ -137,36 +188,30 @@ def robust_cost(table: NDArray[np.float64], problem: Problem, scale: float) -> f
 
 
 def minimise(
-    table: NDArray[np.float64], problem: Problem, groups: NDArray[np.int64], scales: NDArray[np.float64], *, rounds: int = 25
+    table: NDArray[np.float64], problem: Problem, freedom: Freedom, scales: Sequence[float], *, rounds: int = 25
 ) -> NDArray[np.float64]:
     """Levenberg-Marquardt at each robust scale in turn; the best cameras so far are what comes back.
 
     Parameters
     ----------
-    table : (n, 14) float64
+    table : (n, 23) float64
         Cameras as the kernel reads them.
     problem : Problem
-    groups : (n,) int64
-        Cameras of one group share a focal length.
-    scales : (k,) float64
+    freedom : Freedom
+        What may change.
+    scales : sequence of float
         Cauchy's scales, px, from wide to narrow.
     rounds : int
         Most steps per scale.
     """
-    n = len(table)
-    columns = np.full((n, PARAMETERS), -1, np.int64)
-    columns[:, :3] = np.arange(3 * n).reshape(n, 3)
-    columns[:, 3] = 3 * n + groups
-    size = 3 * n + int(groups.max()) + 1
-    start = table.copy()
+    start = table
     for scale in scales:
         damping = 1e-4
-        cost, gradient, hessian = equations(table, start, problem, scale, columns, size)
+        cost, gradient, hessian = equations(table, start, problem, scale, freedom)
         for _ in range(rounds):
-            damped = hessian + np.diag(damping * np.diag(hessian) + 1e-9 * np.trace(hessian) / size)
-            step = -np.linalg.solve(damped, gradient)
-            tried = moved(table, step, columns)
-            new_cost, new_gradient, new_hessian = equations(tried, start, problem, scale, columns, size)
+            damped = hessian + np.diag(damping * np.diag(hessian) + 1e-9 * np.trace(hessian) / freedom.size)
+            tried = moved(table, -np.linalg.solve(damped, gradient), freedom)
+            new_cost, new_gradient, new_hessian = equations(tried, start, problem, scale, freedom)
             if new_cost < cost:
                 gain = (cost - new_cost) / max(cost, 1e-12)
                 table, cost, gradient, hessian = tried, new_cost, new_gradient, new_hessian
@@ -181,30 +226,43 @@ def minimise(
 
 
 def equations(
-    table: NDArray[np.float64], start: NDArray[np.float64], problem: Problem, scale: float, columns: NDArray[np.int64], size: int
+    table: NDArray[np.float64], start: NDArray[np.float64], problem: Problem, scale: float, freedom: Freedom
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
     """Cost, gradient and Gauss-Newton matrix, with the weak prior that keeps focal lengths finite."""
+    size, columns = freedom.size, freedom.columns
     gradient, hessian, errors = np.zeros(size), np.zeros((size, size)), np.empty((len(problem.first), 2))
-    cost = accumulate(table, problem.pairs, problem.offsets, problem.first, problem.second, scale, columns, gradient, hessian, errors)
-    away = np.log(table[:, 0] / start[:, 0])
-    np.add.at(gradient, columns[:, 3], away / FOCAL_SIGMA**2)
-    np.add.at(hessian, (columns[:, 3], columns[:, 3]), 1 / FOCAL_SIGMA**2)
+    arrays = problem.pairs, problem.offsets, problem.first, problem.second
+    cost = accumulate(table, freedom.generators, *arrays, scale, columns, gradient, hessian, errors)
+    free = columns[:, MOTION] >= 0
+    away, index = np.log(table[free, 0] / start[free, 0]), columns[free, MOTION]
+    np.add.at(gradient, index, away / FOCAL_SIGMA**2)
+    np.add.at(hessian, (index, index), 1 / FOCAL_SIGMA**2)
     return cost + float(np.sum(away**2)) / FOCAL_SIGMA**2, gradient, hessian
 
 
-def moved(table: NDArray[np.float64], step: NDArray[np.float64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cameras after a step: rotations turned in the world frame, focal lengths multiplied."""
+def moved(table: NDArray[np.float64], step: NDArray[np.float64], freedom: Freedom) -> NDArray[np.float64]:
+    """Cameras after a step: views multiplied by the exponential of their motion, focal lengths by that of theirs, the rest added."""
+    steps = np.append(step, 0.0)[freedom.columns]  # index -1 is the appended zero
+    motions = len(freedom.generators)
+    turn = exponential(np.tensordot(steps[:, :motions], freedom.generators.reshape(-1, 3, 3), axes=1))
     new = np.empty((len(table), CAMERA))
-    new[:, 0] = table[:, 0] * np.exp(np.clip(step[columns[:, 3]], -0.5, 0.5))
-    new[:, 1:5] = table[:, 1:5]
-    for row, old, vector in zip(new, table, step[columns[:, :3]], strict=True):
-        row[5:] = (rotation_from_vector(vector) @ old[5:].reshape(3, 3)).ravel()
+    new[:, 0] = table[:, 0] * np.exp(np.clip(steps[:, MOTION], -0.5, 0.5))
+    new[:, 1:5] = table[:, 1:5] + steps[:, MOTION + 1 :]
+    new[:, 5:14] = (turn @ table[:, 5:14].reshape(-1, 3, 3)).reshape(-1, 9)
+    back = exponential(-np.tensordot(steps[:, :motions], freedom.generators.reshape(-1, 3, 3), axes=1))
+    new[:, 14:23] = (table[:, 14:23].reshape(-1, 3, 3) @ back).reshape(-1, 9)
     return new
 
 
-def rotation_from_vector(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation by |vector| radians about its direction (Rodrigues 1840)."""
-    angle = float(np.linalg.norm(vector))
-    x, y, z = vector / angle if angle > 0 else (0.0, 0.0, 0.0)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+def exponential(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix exponentials of (n, 3, 3), by scaling, Taylor's series and squaring (Higham 2005)."""
+    norm = float(np.abs(matrices).sum(axis=2).max(initial=0.0))
+    halvings = max(0, int(np.ceil(np.log2(max(norm, 1e-300) / 0.25))))
+    scaled = matrices / 2.0**halvings
+    result = term = np.broadcast_to(np.eye(3), matrices.shape)
+    for k in range(1, 12):
+        term = term @ scaled / k
+        result = result + term
+    for _ in range(halvings):
+        result = result @ result
+    return np.asarray(result)

@@ -51,9 +51,7 @@ def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: 
     def compare(pairs: Iterable[tuple[int, int]]) -> Verdicts:
         def one(pair: tuple[int, int]) -> Verdict:
             i, j = pair
-            return match_pair(
-                (features[i], features[j]), (photos[i].size, photos[j].size), pair, pixel=max(pixels[i], pixels[j])
-            )
+            return match_pair((features[i], features[j]), (photos[i].size, photos[j].size), pair, pixel=max(pixels[i], pixels[j]))
 
         pairs = list(pairs)
         return dict(zip(pairs, pool.map(one, pairs), strict=True))

@@ -103,9 +103,7 @@ def match_pair(
     points = distinct(*points)
     if len(points[0]) < ALPHA:
         return Verdict(None, 0, int(ALPHA) + 1)
-    homography, inlier = cv2.findHomography(
-        points[0], points[1], cv2.USAC_MAGSAC, THRESHOLD * pixel, maxIters=5000, confidence=0.9999
-    )
+    homography, inlier = cv2.findHomography(points[0], points[1], cv2.USAC_MAGSAC, THRESHOLD * pixel, maxIters=5000, confidence=0.9999)
     if homography is None or not plausible(homography, sizes[0]):
         return Verdict(None, 0, int(ALPHA) + 1)
     inside = inlier.ravel().astype(bool)
