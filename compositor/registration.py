@@ -113,9 +113,7 @@ class Registration:
         try:
             record = msgspec.json.decode(text, type=RegistrationRecord)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RegistrationFileError(
-                f"not a registration this version can read ({error}); write one with «compositor register»"
-            ) from error
+            raise RegistrationFileError(f"no registration this version can read ({error}); write one with «compositor register»") from error
         cameras = []
         for p in record.photos:
             rotation, plane = np.array(p.rotation), None if p.plane is None else np.array(p.plane)
@@ -162,7 +160,7 @@ class Registration:
                 f"{path}: cannot be read ({error.strerror}); give a file that «compositor register» wrote", path=path
             ) from error
         except RegistrationFileError as error:
-            raise RegistrationFileError(f"{path}: {error}" if error.path is None else str(error), path=path) from error
+            raise RegistrationFileError(f"{path}: {error}", path=path) from error
 
 
 def rows_of(matrix: NDArray[np.float64]) -> tuple[Row, Row, Row]:

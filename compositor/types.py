@@ -49,7 +49,8 @@ class Decoded:
 class Decoder(Protocol):
     """Decodes a photo at 1/shrink of its size, shrink being 1, 2, 4 or 8; the result tells the exact scale."""
 
-    def __call__(self, shrink: int) -> Decoded: ...
+    def __call__(self, shrink: int) -> Decoded:  # noqa: D102
+        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -219,7 +220,7 @@ class Camera:
 
     def looking(self, view: NDArray[np.float64]) -> Camera:
         """The same camera with another view matrix."""
-        return dataclasses.replace(self, **{"rotation" if self.plane is None else "plane": view})
+        return dataclasses.replace(self, rotation=view) if self.plane is None else dataclasses.replace(self, plane=view)
 
 
 @dataclasses.dataclass(frozen=True)

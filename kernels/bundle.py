@@ -21,7 +21,7 @@ CAMERA = 23
 
 
 @njit(cache=True, nogil=True)
-def accumulate(cameras, generators, pairs, offsets, first, second, scale, columns, gradient, hessian, errors):  # type: ignore[no-untyped-def]
+def accumulate(cameras, generators, pairs, offsets, first, second, scale, columns, gradient, hessian, errors):
     """Add up J^T W J and J^T W e over all matches, in both directions, and give every match's squared error.
 
     The error of a match is the distance in px between a point and where the other photo's point is seen by this photo's camera.

@@ -10,7 +10,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def best_two(similarity, row_best, row_index, row_second, column_index):  # type: ignore[no-untyped-def]
+def best_two(similarity, row_best, row_index, row_second, column_index):
     """Find the best and second best column of every row, and the best row of every column.
 
     Ties go to the lower index.

@@ -13,7 +13,7 @@ SIDE = 2 * RADIUS + 1
 
 
 @njit(cache=True, nogil=True)
-def refine_points(first, second, points, found, affine, rounds, score):  # type: ignore[no-untyped-def]
+def refine_points(first, second, points, found, affine, rounds, score):
     """Move points of the second picture to where the patches around points of the first one fit best.
 
     Inverse compositional Gauss-Newton (Baker & Matthews 2004) for a shift, on patches of 17 x 17 px; gain and offset between the
@@ -100,12 +100,8 @@ def refine_points(first, second, points, found, affine, rounds, score):  # type:
                     value = 0.0
                     for r in range(4):
                         row = iy - 1 + r
-                        value += wy[r] * (
-                            wx[0] * second[row, ix - 1]
-                            + wx[1] * second[row, ix]
-                            + wx[2] * second[row, ix + 1]
-                            + wx[3] * second[row, ix + 2]
-                        )
+                        left = wx[0] * second[row, ix - 1] + wx[1] * second[row, ix]
+                        value += wy[r] * (left + wx[2] * second[row, ix + 1] + wx[3] * second[row, ix + 2])
                     patch[v, u] = value
                     mean += value
                 if not inside:

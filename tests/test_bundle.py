@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import cv2
 import numpy as np
@@ -131,8 +132,8 @@ def test_cameras_are_recovered_from_rough_guesses(spread, focal):
     true, problem = cameras_and_matches(rng, 0.0, spread)
     rough = [dataclasses.replace(c, focal=c.focal * 1.08, rotation=rotation_from_vector(rng.normal(0, 0.02, 3)) @ c.rotation) for c in true]
     adjusted = adjust(rough, problem, focal=focal)
-    relative = [a.rotation.T @ b.rotation for a, b in zip(adjusted.cameras, adjusted.cameras[1:], strict=False)]
-    expected = [a.rotation.T @ b.rotation for a, b in zip(true, true[1:], strict=False)]
+    relative = [a.rotation.T @ b.rotation for a, b in itertools.pairwise(adjusted.cameras)]
+    expected = [a.rotation.T @ b.rotation for a, b in itertools.pairwise(true)]
     # The matches are exact; what is left is the weak prior on the focal length.
     assert np.allclose(relative, expected, atol=1e-5)
     assert [c.focal for c in adjusted.cameras] == pytest.approx([c.focal for c in true], rel=1e-5)

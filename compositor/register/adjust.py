@@ -165,7 +165,7 @@ def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom) ->
 
 def worth_it(cost: float, freer_cost: float, added: int, measurements: int) -> bool:
     """Whether ``added`` parameters lower the cost by more than chance would: Bayesian information criterion (Schwarz 1978)."""
-    return measurements * np.log(max(cost, 1e-12) / max(freer_cost, 1e-12)) > 2 * added * np.log(measurements)
+    return bool(measurements * np.log(max(cost, 1e-12) / max(freer_cost, 1e-12)) > 2 * added * np.log(measurements))
 
 
 def noise_scale(table: NDArray[np.float64], problem: Problem) -> float:
@@ -210,7 +210,8 @@ def minimise(
         cost, gradient, hessian = equations(table, start, problem, scale, freedom)
         for _ in range(rounds):
             damped = hessian + np.diag(damping * np.diag(hessian) + 1e-9 * np.trace(hessian) / freedom.size)
-            tried = moved(table, -np.linalg.solve(damped, gradient), freedom)
+            step = np.asarray(-np.linalg.solve(damped, gradient), np.float64)
+            tried = moved(table, step, freedom)
             new_cost, new_gradient, new_hessian = equations(tried, start, problem, scale, freedom)
             if new_cost < cost:
                 gain = (cost - new_cost) / max(cost, 1e-12)
