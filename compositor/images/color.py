@@ -79,11 +79,19 @@ def transform(pixels: NDArray[Any], source: bytes | None, target: bytes | None) 
     kind = SPACES[profile_space(source) or b"RGB "][0]
     if kind == "gray":
         pixels = pixels[..., 0]
-    intent = imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC
-    pixels = np.ascontiguousarray(pixels)
-    return np.asarray(
-        imagecodecs.cms_transform(pixels, source or srgb, target or srgb, colorspace=kind, outcolorspace="rgb", intent=intent)
+    # For 16 bits Little CMS would otherwise interpolate in a coarse table: up to 20 of 255 levels wrong, measured on AdobeRGB.
+    exact = imagecodecs.CMS.FLAGS.NOOPTIMIZE | imagecodecs.CMS.FLAGS.NOCACHE
+    made = imagecodecs.cms_transform(
+        np.ascontiguousarray(pixels),
+        source or srgb,
+        target or srgb,
+        colorspace=kind,
+        outcolorspace="rgb",
+        intent=imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC,
+        flags=None if pixels.dtype == np.uint8 else exact,
     )
+    # Colours that the target cannot show come out far below zero in float.
+    return np.asarray(np.maximum(made, 0) if made.dtype.kind == "f" else made)
 
 
 def same_colors(source: bytes | None, target: bytes | None) -> bool:

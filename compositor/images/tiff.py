@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -15,6 +16,8 @@ from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS
 from compositor.images.samples import Header, Samples, full_range
 
 __all__ = ["decode_tiff", "read_tiff_header", "write_tiff"]
+
+logger = logging.getLogger("compositor")
 
 # What tifffile and its codecs have been seen to raise at damaged files.
 TIFF_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error)
@@ -197,9 +200,13 @@ def append_block(file: BinaryIO, pointer: int, block: Mapping[int, Any]) -> None
 
     place = (file.seek(0, io.SEEK_END) + 1) // 2 * 2
     directory = ImageFileDirectory_v2(b"II*\0" + struct.pack("<I", 8), group=pointer)
-    for tag, value in block.items():
-        directory[tag] = value
-    written = directory.tobytes(place)
+    try:
+        for tag, value in block.items():
+            directory[tag] = value
+        written = directory.tobytes(place)
+    except EXIF_ERRORS as error:
+        logger.warning("a part of the first photo's EXIF block cannot be kept (%s)", error)
+        return
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         entry: Any = tiff.pages.first.tags[PLACEHOLDERS[pointer]]
