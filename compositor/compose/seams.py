@@ -46,7 +46,7 @@ for 1.3 times the time (fourteen scenes of two or three photos)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Canvas:
+class _Layers:
     """All photos of a canvas as the kernels take them; described in ``kernels/seam_costs.py``."""
 
     colours: NDArray[np.float32]
@@ -80,18 +80,18 @@ def find_seams(warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, 
     levels = [(size, [_unrolled(photo, size[0], wraps) for photo in warped])]
     while method == "graphcut" and max(photo.mask.size for photo in levels[-1][1]) > SMALLEST:
         levels.append(_halved(*levels[-1]))
-    smallest = _canvas(*levels.pop(), wraps)
+    smallest = _layers(*levels.pop(), wraps)
     labels = _deepest(smallest)
     if method == "voronoi":
         return labels
     _expand(smallest, labels, np.ones(smallest.shape, np.bool_), SWEEPS)
     for level in reversed(levels):
-        canvas = _canvas(*level, wraps)
-        coarse, labels = labels, _deepest(canvas)
-        seam_costs.refine_labels(coarse, canvas.depths, canvas.frames, labels)
-        near = np.zeros(canvas.shape, np.bool_)
+        layers = _layers(*level, wraps)
+        coarse, labels = labels, _deepest(layers)
+        seam_costs.refine_labels(coarse, layers.depths, layers.frames, labels)
+        near = np.zeros(layers.shape, np.bool_)
         seam_costs.near_seams(labels, wraps, BAND, near)
-        _expand(canvas, labels, near, 1)
+        _expand(layers, labels, near, 1)
     return labels
 
 
@@ -110,8 +110,8 @@ def seam_cost(warped: Sequence[Warped], labels: NDArray[np.int16], *, wraps: boo
         Sum over all seams of the colour difference in 0..1, with what is added to it, and the cost of owning pixels near a border.
     """
     height, width = labels.shape
-    canvas = _canvas((width, height), [_unrolled(photo, width, wraps) for photo in warped], wraps)
-    energy = seam_costs.seam_energy(canvas.colours, canvas.depths, canvas.frames, canvas.rooms, labels, wraps, canvas.weights)
+    layers = _layers((width, height), [_unrolled(photo, width, wraps) for photo in warped], wraps)
+    energy = seam_costs.seam_energy(layers.colours, layers.depths, layers.frames, layers.rooms, labels, wraps, layers.weights)
     return float(energy / seam_costs.UNITS)
 
 
@@ -141,7 +141,7 @@ def _halved(size: tuple[int, int], photos: Sequence[Warped]) -> tuple[tuple[int,
     return (width, height), halves
 
 
-def _canvas(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _Canvas:
+def _layers(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _Layers:
     width, height = size
     frames = np.zeros((len(photos), 5), np.int64)
     first = 0
@@ -149,7 +149,7 @@ def _canvas(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _Ca
         h, w = photo.mask.shape
         frames[k] = first, *photo.corner, w, h
         first += h * w
-    return _Canvas(
+    return _Layers(
         colours=np.concatenate([photo.pixels.reshape(-1, 3) for photo in photos], dtype=np.float32),
         depths=np.concatenate([_depth(photo.mask, around=wraps and photo.mask.shape[1] == width).ravel() for photo in photos]),
         frames=frames,
@@ -170,33 +170,33 @@ def _depth(mask: NDArray[np.bool_], *, around: bool) -> NDArray[np.float32]:
     return np.asarray(depth[1:-1, left : left + mask.shape[1]], np.float32)
 
 
-def _deepest(canvas: _Canvas) -> NDArray[np.int16]:
-    labels = np.full(canvas.shape, -1, np.int16)
-    seam_costs.deepest_photo(canvas.depths, canvas.frames, np.zeros(canvas.shape, np.float32), labels)
+def _deepest(layers: _Layers) -> NDArray[np.int16]:
+    labels = np.full(layers.shape, -1, np.int16)
+    seam_costs.deepest_photo(layers.depths, layers.frames, np.zeros(layers.shape, np.float32), labels)
     return labels
 
 
-def _expand(canvas: _Canvas, labels: NDArray[np.int16], allowed: NDArray[np.bool_], sweeps: int) -> None:
+def _expand(layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool_], sweeps: int) -> None:
     """Let every photo in turn take what lowers the energy, unless nothing changed within its frame since its last turn."""
-    stale = np.ones(len(canvas.frames), np.bool_)
+    stale = np.ones(len(layers.frames), np.bool_)
     for _ in range(sweeps):
         for photo in range(len(stale)):
             if stale[photo]:
                 stale[photo] = False
-                _expand_photo(photo, canvas, labels, allowed, stale)
+                _expand_photo(photo, layers, labels, allowed, stale)
 
 
-def _expand_photo(
-    photo: int, canvas: _Canvas, labels: NDArray[np.int16], allowed: NDArray[np.bool_], stale: NDArray[np.bool_]
-) -> None:
-    colours, depths, frames, rooms = canvas.colours, canvas.depths, canvas.frames, canvas.rooms
+def _expand_photo(photo: int, layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool_], stale: NDArray[np.bool_]) -> None:
+    colours, depths, frames, rooms = layers.colours, layers.depths, layers.frames, layers.rooms
     box = np.zeros(4, np.int64)
     seam_costs.contested_box(photo, depths, frames, labels, allowed, box)
     if box[2] <= box[0]:
         return
     shape = int(box[3] - box[1]), int(box[2] - box[0])
-    graph = np.zeros((4, *shape), np.int32)
-    seam_costs.expansion_graph(photo, colours, depths, frames, rooms, labels, allowed, canvas.wraps, canvas.weights, box, *graph)
+    source, sink, right, down = (np.zeros(shape, np.int32) for _ in range(4))
+    seam_costs.expansion_graph(
+        photo, colours, depths, frames, rooms, labels, allowed, layers.wraps, layers.weights, box, source, sink, right, down
+    )
     cut = np.zeros(shape, np.uint8)
-    maxflow.minimum_cut(*graph, cut)
+    maxflow.minimum_cut(source, sink, right, down, cut)
     seam_costs.apply_expansion(photo, frames, box, cut, labels, stale)
