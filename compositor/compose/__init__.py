@@ -1,0 +1,7 @@
+"""From a registration and photos to a panorama."""
+
+from compositor.compose.canvas import plan_canvas
+from compositor.compose.composition import compose_photos
+from compositor.compose.memory import estimate_memory
+
+__all__ = ["compose_photos", "estimate_memory", "plan_canvas"]

@@ -1,0 +1,74 @@
+"""From a registration to a panorama: plan on a small canvas, render in tiles, crop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from compositor.compose.canvas import plan_canvas
+from compositor.compose.crop import crop_panorama
+from compositor.compose.memory import check_memory
+from compositor.compose.plan import make_plan
+from compositor.compose.render import render
+from compositor.errors import RegistrationFileError
+from compositor.options import ComposeOptions
+from compositor.panorama import Panorama
+from compositor.registration import Registration
+from compositor.types import Photo, Progress
+
+__all__ = ["compose_photos"]
+
+
+def compose_photos(
+    registration: Registration, photos: Sequence[Photo], options: ComposeOptions, *, progress: Progress | None = None
+) -> Panorama:
+    """Draw the panorama of registered photos.
+
+    Parameters
+    ----------
+    registration : Registration
+        Where the photos look.
+    photos : sequence of Photo
+        In the order of ``registration.cameras``.
+    options : ComposeOptions
+    progress : callable, optional
+        Called as progress("plan", done, total) for every photo that was drawn small, then progress("render", done, total) for every photo
+        that was drawn in full.
+
+    Returns
+    -------
+    Panorama
+        Its pixels have the photos' type; the same for any number of threads.
+
+    Raises
+    ------
+    LimitError
+        The panorama would need more memory than it may take; nothing large was allocated.
+    OptionError
+        The projection cannot show the views.
+    ReadError
+        A photo cannot be decoded.
+    RegistrationFileError
+        The photos do not fit the registration.
+    TooFewPhotosError
+        The registration holds no photo.
+    """
+    report = progress or (lambda stage, done, total: None)
+    canvas = plan_canvas(registration, options)
+    types = sorted({photo.dtype.name for photo in photos})
+    if len(photos) != len(registration.cameras) or len(types) != 1:
+        raise RegistrationFileError(
+            f"{len(photos)} photos of pixel type {' and '.join(types) or 'none'} were given; "
+            f"needed are {len(registration.cameras)} of one type, in the registration's order"
+        )
+    check_memory(registration, canvas, options, np.dtype(photos[0].dtype))
+    report("plan", 0, len(photos))
+    with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
+        plan = make_plan(registration, photos, canvas, options, pool, report)
+        report("render", 0, len(photos))
+        pixels, owner = render(plan, registration.cameras, photos, pool, report)
+    panorama = Panorama(pixels, owner, registration, canvas, plan.gains, dict(photos[0].metadata))
+    return crop_panorama(panorama) if options.crop else panorama

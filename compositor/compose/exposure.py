@@ -1,0 +1,140 @@
+"""Exposure and white balance: one gain per photo and channel, in linear light, estimated where photos overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from compositor.compose.warped import Warped
+
+__all__ = ["decode_srgb", "encode_srgb", "estimate_gains", "gain_table", "overlaps"]
+
+SATURATED, DARK, DARKEST = 0.97, 0.12, 0.03
+SAMPLES = 20_000
+FEWEST = 30
+PRIOR = 1e-3
+"""Weight of «the gain is one» beside an overlap of full weight: it only decides what the overlaps leave open."""
+
+
+def decode_srgb(encoded: NDArray[Any]) -> NDArray[Any]:
+    """Linear light, 0..1, of encoded values, 0..1 (IEC 61966-2-1). Negative values continue the curve's first, straight part."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def encode_srgb(linear: NDArray[Any]) -> NDArray[Any]:
+    """Encoded values of linear light (IEC 61966-2-1)."""
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def gain_table(gain: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.float32] | None:
+    """What a gain in linear light makes of encoded values, for ``grade_pixels``.
+
+    Parameters
+    ----------
+    gain : (3,) float64
+        Of red, green and blue.
+    dtype : numpy.dtype
+        Of the pixels: uint8, uint16 or float32.
+
+    Returns
+    -------
+    (3, n) float32 or None
+        In units of the pixels, integers not above their largest value; None when every gain is one.
+    """
+    if (gain == 1).all():
+        return None
+    whole = np.issubdtype(dtype, np.integer)
+    top = int(np.iinfo(dtype).max) if whole else 65535
+    table = encode_srgb(decode_srgb(np.arange(top + 1) / top) * gain[:, None])
+    return np.asarray(np.minimum(table, 1) * top if whole else table, np.float32)
+
+
+def overlaps(first: Warped, second: Warped, width: int, wraps: bool) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Where two photos' boxes share a canvas: rows and columns in either. On a canvas that wraps there may be two such places."""
+    top = max(first.corner[1], second.corner[1])
+    bottom = min(first.corner[1] + first.mask.shape[0], second.corner[1] + second.mask.shape[0])
+    for turn in (-width, 0, width) if wraps else (0,):
+        corner = second.corner[0] + turn
+        left, right = max(first.corner[0], corner), min(first.corner[0] + first.mask.shape[1], corner + second.mask.shape[1])
+        if left < right and top < bottom:
+            yield (
+                (slice(top - first.corner[1], bottom - first.corner[1]), slice(left - first.corner[0], right - first.corner[0])),
+                (slice(top - second.corner[1], bottom - second.corner[1]), slice(left - corner, right - corner)),
+            )
+
+
+def _common_pixels(first: Warped, second: Warped, width: int, wraps: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Pixels that both photos show, (n, 3) each, at most about ``SAMPLES``; None where their boxes are apart."""
+    places = list(overlaps(first, second, width, wraps))
+    if not places:
+        return None
+    step = max(1, int((sum(first.mask[a].size for a, _ in places) / SAMPLES) ** 0.5))
+    found = []
+    for a, b in places:
+        both = first.mask[a][::step, ::step] & second.mask[b][::step, ::step]
+        found.append((first.pixels[a][::step, ::step][both], second.pixels[b][::step, ::step][both]))
+    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+
+
+def _log_ratio(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
+    """Natural logarithm of how much brighter the first photo is, by channel, and the number of pixels that say so.
+
+    Saturated pixels say nothing and dark ones little; pixels that moved are far from the median and are left out of the mean.
+    """
+    brightest, darkest = np.maximum(first, second).max(axis=1), np.minimum(first, second).min(axis=1)
+    usable = (brightest < SATURATED) & (darkest > DARK)
+    if usable.sum() < FEWEST:
+        usable = (brightest < SATURATED) & (darkest > DARKEST)
+    if usable.sum() < FEWEST:
+        return np.zeros(3), 0
+    ratios = np.log(decode_srgb(first[usable].astype(np.float64)) / decode_srgb(second[usable].astype(np.float64)))
+    middle = np.median(ratios, axis=0)
+    spread = 1.4826 * np.median(np.abs(ratios - middle), axis=0)
+    still = (np.abs(ratios - middle) <= 2.5 * spread + 1e-3).all(axis=1)
+    return np.asarray(ratios[still].mean(axis=0)), int(usable.sum())
+
+
+def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool) -> NDArray[np.float64]:
+    """Gains that make photos agree where they overlap.
+
+    Weighted least squares for the logarithms over all overlaps at once (as the gains of Brown and Lowe, «Automatic panoramic image
+    stitching using invariant features», IJCV 74(1), 2007, section 6), here by channel, in linear light, from robust ratios.
+
+    Parameters
+    ----------
+    warped : sequence of Warped
+        Encoded pixels, exposures not matched yet.
+    width : int
+        Width of their canvas, px.
+    wraps : bool
+        Whether that canvas wraps.
+
+    Returns
+    -------
+    (n, 3) float64
+        Factors for red, green and blue; their geometric mean is one. A photo that overlaps no other keeps one.
+    """
+    count = len(warped)
+    normal, right = np.zeros((count, count)), np.zeros((count, 3))
+    for i in range(count):
+        for j in range(i + 1, count):
+            common = _common_pixels(warped[i], warped[j], width, wraps)
+            if common is None:
+                continue
+            ratio, pixels = _log_ratio(*common)
+            weight = min(pixels, 2000) / 2000
+            normal[[i, j], [i, j]] += weight
+            normal[[i, j], [j, i]] -= weight
+            right[i] -= weight * ratio
+            right[j] += weight * ratio
+    linked = np.diag(normal) > 0
+    gains = np.zeros((count, 3))
+    if linked.any():
+        with threadpool_limits(1, user_api="blas"):  # its bytes depend on its threads
+            gains[linked] = np.linalg.solve(normal[np.ix_(linked, linked)] + PRIOR * np.eye(int(linked.sum())), right[linked])
+        gains[linked] -= gains[linked].mean(axis=0)
+    return np.exp(gains)

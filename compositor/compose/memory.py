@@ -1,0 +1,90 @@
+"""How much memory composing takes, known before any of it is taken."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compositor.compose.canvas import footprint, plan_reduction, reduced_canvas
+from compositor.compose.plan import plan_box
+from compositor.compose.tiles import TILE
+from compositor.errors import LimitError
+from compositor.options import ComposeOptions
+from compositor.registration import Registration
+from compositor.types import Canvas
+
+__all__ = ["available_memory", "check_memory", "estimate_memory"]
+
+MEGABYTE = 10**6
+LIBRARIES = 200 * MEGABYTE
+"""The interpreter with OpenCV, Numba and SciPy."""
+UNKNOWN = 4000 * MEGABYTE
+"""What a machine is taken to have that does not tell."""
+
+
+def estimate_memory(registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any]) -> int:
+    """The memory that composing will take at its peak.
+
+    Parameters
+    ----------
+    registration : Registration
+    canvas : Canvas
+        From ``plan_canvas``.
+    options : ComposeOptions
+        ``threads`` is used.
+    dtype : numpy.dtype
+        Of the photos' pixels.
+
+    Returns
+    -------
+    int
+        Bytes, for the whole process: libraries, the plan, the panorama with its owners, two decoded photos, and tiles at work or waiting.
+    """
+    depth = np.dtype(dtype).itemsize
+    width, height = canvas.size
+    factor = plan_reduction(registration, canvas)
+    reduced = reduced_canvas(canvas, factor)
+    boxes = [plan_box(footprint(camera, canvas.projection), reduced) for camera in registration.cameras]
+    areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
+    # Drawn and graded pixels, mask, need; labels, hard composite and correction.
+    plan = 30 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
+    decoded = 2 * max(camera.size[0] * camera.size[1] for camera in registration.cameras) * 3 * depth
+    workers = options.threads or os.cpu_count() or 1
+    # A tile at work: its pieces, the source pixels, picture, pyramids. The front: as many tiles as two photos' heights, two abreast.
+    tile = (TILE + 8 * factor) ** 2
+    tallest = max(box.bottom - box.top for box in boxes) * factor
+    waiting = 2 * (tallest // TILE + 2) * tile * 13
+    return int(LIBRARIES + plan + width * height * (3 * depth + 2) + decoded + workers * tile * 80 + waiting)
+
+
+def available_memory() -> int:
+    """Bytes that this machine could still give to a process."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return UNKNOWN
+
+
+def check_memory(registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any]) -> None:
+    """Refuse a canvas that does not fit into memory.
+
+    Raises
+    ------
+    LimitError
+        With what is needed and allowed.
+    """
+    needed = estimate_memory(registration, canvas, options, dtype)
+    allowed = options.max_memory * MEGABYTE or 0.75 * available_memory()
+    if needed > allowed:
+        raise LimitError(
+            f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed / MEGABYTE:.0f} MB of memory, "
+            f"{allowed / MEGABYTE:.0f} MB are allowed; try --scale {0.9 * options.scale * (allowed / needed) ** 0.5:.2g}, "
+            "another --projection or a larger --max-memory"
+        )

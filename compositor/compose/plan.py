@@ -1,0 +1,326 @@
+"""What is decided on the reduced canvas, before any photo is decoded in full.
+
+The reduced canvas is level n of the blending pyramid: its pixel i lies at canvas pixel i * 2^n. On it every photo is drawn small; exposures
+are matched there, seams found, and all bands of the blend that are too coarse for tiles are summed up. What the full size needs to know of
+it is a label per reduced pixel, a gain per photo, a smooth correction, and where every photo can be needed at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.compose.blend import add_bands, collapse, empty_pyramid, gaussian_variance
+from compositor.compose.canvas import Footprint, footprint, plan_reduction, reduced_canvas
+from compositor.compose.exposure import estimate_gains, gain_table, overlaps
+from compositor.compose.seams import find_seams
+from compositor.compose.views import border_directions
+from compositor.compose.projections import PROJECTIONS
+from compositor.compose.warp import Box, Sheet, draw, extend_colours, grade_pixels, locate
+from compositor.compose.warped import Warped
+from compositor.options import ComposeOptions
+from compositor.registration import Registration
+from compositor.types import Camera, Canvas, Photo, Progress
+
+__all__ = ["Need", "Plan", "make_plan", "plan_box"]
+
+Bools = NDArray[np.bool_]
+
+UNSURE = 2
+"""Reduced pixels by which the reduced outline of a photo may differ from its outline at full size."""
+REACH = 6
+"""Reduced pixels around a photo's labels where the full size needs it: 4 for the fine bands' reach, 1 for interpolated labels, 1 to spare."""
+MOST_BANDS = 8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Need:
+    """Where the full size may need a photo.
+
+    Parameters
+    ----------
+    box : Box
+        Of reduced pixels.
+    mask : (h, w) bool
+        Reduced pixels in whose neighbourhood it may show or be blended.
+    """
+
+    box: Box
+    mask: Bools
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plan:
+    """All decisions about a panorama.
+
+    Parameters
+    ----------
+    canvas : Canvas
+    factor : int
+        Canvas pixels per pixel of the reduced canvas, a power of two.
+    labels : (H, W) int16
+        The photo that should own each reduced pixel; every pixel has one.
+    gains : (n, 3) float64
+        Factors in linear light.
+    bands : int
+        Bands of the whole blend; 0 for none.
+    correction : (H, W, 3) float32 or None
+        The sum of the coarse bands, in units of full scale.
+    needs : tuple of Need
+        One per photo.
+    """
+
+    canvas: Canvas
+    factor: int
+    labels: NDArray[np.int16]
+    gains: NDArray[np.float64]
+    bands: int
+    correction: NDArray[np.float32] | None
+    needs: tuple[Need, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Small:
+    """A photo on the reduced canvas: drawn, and where its rectangle may and must have pixels at full size."""
+
+    warped: Warped
+    box: Box
+    may: Bools
+    must: Bools
+
+
+def plan_box(seen: Footprint, canvas: Canvas) -> Box:
+    """The pixels of a canvas that a footprint covers, and a few more around; on a cyclic canvas its left lies within the canvas."""
+    w, h = canvas.size
+    margin = UNSURE + 2
+    top, bottom = math.floor(seen.top * canvas.scale - canvas.top) - margin, math.ceil(seen.bottom * canvas.scale - canvas.top) + margin + 1
+    start = seen.left * canvas.scale - canvas.left
+    if PROJECTIONS[canvas.projection].cyclic:
+        turn = 2 * math.pi * canvas.scale
+        gap = max(0.0, turn - w)  # a photo at the first column may begin a hair before it, but not beyond the middle of the gap
+        start = (start + gap / 2) % turn - gap / 2
+    left, right = math.floor(start) - margin, math.ceil(start + (seen.right - seen.left) * canvas.scale) + margin + 1
+    if not canvas.wraps:
+        return Box(max(0, left), max(0, top), min(w, right), min(h, bottom))
+    if seen.full_turn or right - left >= w:
+        return Box(0, max(0, top), w, min(h, bottom))
+    return Box(left % w, max(0, top), left % w + right - left, min(h, bottom))
+
+
+def make_plan(
+    registration: Registration, photos: Sequence[Photo], canvas: Canvas, options: ComposeOptions, pool: Executor, progress: Progress
+) -> Plan:
+    """Decide everything about a panorama that can be seen small.
+
+    Parameters
+    ----------
+    registration : Registration
+    photos : sequence of Photo
+        In the order of the registration's cameras.
+    canvas : Canvas
+    options : ComposeOptions
+    pool : Executor
+        Draws the photos.
+    progress : Progress
+
+    Returns
+    -------
+    Plan
+    """
+    factor = plan_reduction(registration, canvas)
+    reduced = reduced_canvas(canvas, factor)
+    sheet, (width, height) = Sheet.of(reduced), reduced.size
+    smalls = []
+    for small in pool.map(lambda pair: _draw_small(*pair, sheet), zip(registration.cameras, photos, strict=True)):
+        smalls.append(small)
+        progress("plan", len(smalls), len(photos))
+    warped = [small.warped for small in smalls]
+    gains = np.ones((len(photos), 3))
+    if options.exposure == "gain":
+        gains = estimate_gains(warped, width, reduced.wraps)
+        warped = [_with_gain(photo, gain) for photo, gain in zip(warped, gains, strict=True)]
+    labels = find_seams(warped, (width, height), wraps=reduced.wraps, method=options.seams)
+    labels = spread_labels(labels, reduced.wraps)
+    bands = count_bands(warped, factor, reduced) if options.blend == "multiband" else 0
+    levels = factor.bit_length() - 1
+    correction = blend_coarse(warped, labels, reduced, levels, bands - levels) if bands > levels else None
+    return Plan(canvas, factor, labels, gains, bands, correction, find_needs(smalls, labels, reduced.wraps))
+
+
+def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> _Small:
+    """A photo on the reduced canvas, encoded 0..1, exposure as it is."""
+    canvas = sheet.canvas
+    box = plan_box(footprint(camera, canvas.projection), canvas)
+    # A hair less than the canvas' scale, so that a JPEG decoded at 1/8 needs no resizing.
+    share = (1 - 1e-6) * canvas.scale / camera.focal
+    decoded = extend_colours(photo.reduced(camera.size[0] * camera.size[1] * share**2 / 1e6))
+    whole = np.iinfo(photo.dtype).max if np.issubdtype(photo.dtype, np.integer) else 1
+    decoded = dataclasses.replace(decoded, pixels=decoded.pixels.astype(np.float32) * np.float32(1 / whole))
+    map_x, map_y, inside, used = locate(camera, decoded, sheet, box)
+    mask = inside.copy()
+    pixels = draw(decoded, map_x, map_y, mask, used, table=None, smooth=False)
+    pixels[~mask] = 0
+    touched = inside.copy()
+    _mark_border(camera, canvas, box, touched)
+    around = _goes_around(box, canvas)
+    return _Small(Warped(pixels, mask, (box.left, box.top)), box, may=_widen(touched, UNSURE, around), must=~_widen(~mask, UNSURE, around))
+
+
+def _goes_around(box: Box, canvas: Canvas) -> bool:
+    """Whether a box's right edge continues at its left one."""
+    return canvas.wraps and box.right - box.left == canvas.size[0]
+
+
+def _widen(mask: Bools, reach: int, around: bool) -> Bools:
+    """A mask and everything up to ``reach`` pixels from it; beyond the mask's edge is nothing, or its other side."""
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    padded = np.pad(mask, ((0, 0), (reach, reach)), mode="wrap" if around else "constant").astype(np.uint8)
+    return np.asarray(cv2.dilate(padded, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)[:, reach:-reach] > 0)
+
+
+def _mark_border(camera: Camera, canvas: Canvas, box: Box, touched: Bools) -> None:
+    """Mark the pixels nearest to a photo's border, so that one too thin to be met by any pixel centre is known all the same."""
+    x, y = (PROJECTIONS[canvas.projection].locate(border_directions(camera)) * canvas.scale).T
+    x, y = x - canvas.left - box.left, y - canvas.top - box.top
+    if PROJECTIONS[canvas.projection].cyclic:
+        x %= 2 * math.pi * canvas.scale
+    columns, rows = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+    if _goes_around(box, canvas):
+        columns %= canvas.size[0]
+    on = (columns >= 0) & (columns < touched.shape[1]) & (rows >= 0) & (rows < touched.shape[0])
+    touched[rows[on], columns[on]] = True
+
+
+def _with_gain(photo: Warped, gain: NDArray[np.float64]) -> Warped:
+    """A photo with its gain applied in linear light."""
+    table = gain_table(gain, np.dtype(np.float32))
+    return photo if table is None else dataclasses.replace(photo, pixels=np.clip(grade_pixels(photo.pixels, table), 0, 1))
+
+
+def spread_labels(labels: NDArray[np.int16], wraps: bool) -> NDArray[np.int16]:
+    """Labels whose empty pixels (-1) got the label of the nearest other one, so that every pixel has one."""
+    if not (labels < 0).any():
+        return labels
+    if (labels < 0).all():
+        return np.zeros_like(labels)
+    w = labels.shape[1]
+    around = np.concatenate([labels, labels, labels], axis=1) if wraps else labels
+    _, nearest = cv2.distanceTransformWithLabels((around < 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    known = np.zeros(int(nearest.max()) + 1, np.int16)
+    known[nearest[around >= 0]] = around[around >= 0]
+    return np.ascontiguousarray(known[nearest][:, w : 2 * w] if wraps else known[nearest])
+
+
+def count_bands(warped: Sequence[Warped], factor: int, canvas: Canvas) -> int:
+    """As many bands as the overlaps have room for: the coarsest one reaches about half way across the typical overlap."""
+    widths, areas = [], []
+    for i, first in enumerate(warped):
+        for second in warped[i + 1 :]:
+            for a, b in overlaps(first, second, canvas.size[0], canvas.wraps):
+                both = first.mask[a] & second.mask[b]
+                rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
+                if len(rows):
+                    areas.append(int(both.sum()))
+                    widths.append(areas[-1] / max(np.ptp(rows) + 1, np.ptp(columns) + 1))
+    if not widths:
+        return 0
+    order = np.argsort(widths, kind="stable")
+    middle = order[np.searchsorted(np.cumsum(np.asarray(areas)[order]), sum(areas) / 2)]
+    return min(MOST_BANDS, max(0, math.floor(math.log2(max(1.0, widths[middle] * factor / 8)))))
+
+
+def gather(picture: NDArray, box: Box, wraps: bool) -> NDArray:  # type: ignore[type-arg]
+    """The part of a reduced picture that a box shows; beyond its edges it goes on with them, or round."""
+    h, w = picture.shape[:2]
+    rows, columns = np.clip(np.arange(box.top, box.bottom), 0, h - 1), np.arange(box.left, box.right)
+    columns = columns % w if wraps else np.clip(columns, 0, w - 1)
+    return np.asarray(picture[rows[:, None], columns])
+
+
+def blend_coarse(
+    warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Canvas, levels: int, bands: int
+) -> NDArray[np.float32]:
+    """Sum of the coarse bands of the blend.
+
+    Parameters
+    ----------
+    warped : sequence of Warped
+        Exposures matched.
+    labels : (H, W) int16
+    canvas : Canvas
+        The reduced one.
+    levels : int
+        Its level in the pyramid.
+    bands : int
+        Bands from that level on; what is left below them counts too.
+
+    Returns
+    -------
+    (H, W, 3) float32
+        In units of full scale.
+    """
+    width, height = canvas.size
+    shares, frames = [], []
+    total, picture = np.zeros((height, width, 1), np.float32), np.zeros((height, width, 3), np.float32)
+    reach = 4 * 2**bands
+    for k, photo in enumerate(warped):
+        h, w = photo.mask.shape
+        frame = Box(*photo.corner, photo.corner[0] + w, photo.corner[1] + h)
+        share = _smooth_share(gather(labels, frame.grow(reach), canvas.wraps) == k, levels)
+        own = share[reach:-reach, reach:-reach] * photo.mask[..., None]
+        _add_at(total, own, frame, canvas.wraps)
+        _add_at(picture, own * photo.pixels, frame, canvas.wraps)
+        shares.append(share)
+        frames.append(frame)
+    picture /= np.maximum(total, 1e-6)
+    correction = np.zeros_like(picture)
+    for photo, share, frame in zip(warped, shares, frames, strict=True):
+        both = photo.mask & (gather(total, frame, canvas.wraps)[..., 0] > 1e-6)
+        difference = np.where(both[..., None], photo.pixels - gather(picture, frame, canvas.wraps), np.float32(0))
+        around, grown = _goes_around(frame, canvas), frame.grow(reach)
+        difference = np.pad(difference, ((reach, reach), (0, 0), (0, 0)))
+        difference = np.pad(difference, ((0, 0), (reach, reach), (0, 0)), mode="wrap" if around else "constant")
+        sums = empty_pyramid(grown.shape, bands)
+        add_bands(difference, share, sums, rest=True)
+        shown = grown.clip(Box(frame.left, 0, frame.right, height) if around else Box(grown.left, 0, grown.right, height))
+        _add_at(correction, collapse(sums)[shown.within(grown)], shown, canvas.wraps)
+    return correction
+
+
+def _smooth_share(mine: Bools, levels: int) -> NDArray[np.float32]:
+    """A photo's share of every reduced pixel, (h, w, 1), as the pyramid's level would have it: its labels, blurred as much as that level is."""
+    part = gaussian_variance(levels) / 2
+    kernel = np.array([part, 1 - 2 * part, part], np.float32)
+    share = cv2.sepFilter2D(mine.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(share[..., None], np.float32)
+
+
+def _add_at(picture: NDArray[np.float32], part: NDArray[np.float32], box: Box, wraps: bool) -> None:
+    """Add a part to a picture at a box; columns beyond its edges are dropped, or go round as often as needed."""
+    w = picture.shape[1]
+    for turn in range(box.left // w, -(-box.right // w)) if wraps else (0,):
+        left, right = max(box.left, turn * w), min(box.right, (turn + 1) * w)
+        picture[box.top : box.bottom, left - turn * w : right - turn * w] += part[:, left - box.left : right - box.left]
+
+
+def find_needs(smalls: Sequence[_Small], labels: NDArray[np.int16], wraps: bool) -> tuple[Need, ...]:
+    """Where the full size may need each photo: near its labels, and wherever it could have to stand in for one that ends earlier."""
+    risky = np.ones_like(labels, np.bool_)
+    for k, small in enumerate(smalls):
+        sure = small.must & (gather(labels, small.box, wraps) == k)
+        rows, columns = np.nonzero(sure)
+        risky[rows + small.box.top, (columns + small.box.left) % labels.shape[1]] = False
+    needs = []
+    for k, small in enumerate(smalls):
+        grown = small.box.grow(REACH)
+        own = _widen(gather(labels, grown, wraps) == k, REACH, around=False)[REACH:-REACH, REACH:-REACH]
+        around = wraps and small.box.right - small.box.left == labels.shape[1]
+        stands_in = _widen(gather(risky, small.box, wraps) & small.may, REACH, around)
+        needs.append(Need(small.box, (own | stands_in) & small.may))
+    return tuple(needs)

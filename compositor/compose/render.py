@@ -1,0 +1,187 @@
+"""Full pixels: every photo is decoded once and drawn into the tiles that need it; a tile is finished when its last photo has come.
+
+So memory holds the panorama, two photos, and the tiles along the front between photos that have come and those that have not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
+from compositor.compose.exposure import gain_table
+from compositor.compose.plan import Plan, gather
+from compositor.compose.tiles import TILE, Tile, cut_tiles
+from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
+from compositor.kernels.tile import choose_owners, compare, finish, place
+from compositor.types import Camera, Decoded, Photo, Pixels, Progress
+
+__all__ = ["render"]
+
+Floats = NDArray[np.float32]
+Owners = NDArray[np.int16]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Piece:
+    """A photo's pixels in a part of a tile, graded, in the canvas' units."""
+
+    box: Box
+    pixels: Floats
+    valid: NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Job:
+    """What all tiles share."""
+
+    plan: Plan
+    sheet: Sheet
+    taps: Floats
+    pixels: Pixels
+    owner: Owners
+
+
+def render(
+    plan: Plan, cameras: Sequence[Camera], photos: Sequence[Photo], pool: Executor, progress: Progress, *, side: int = TILE
+) -> tuple[Pixels, Owners]:
+    """Render the panorama that was planned.
+
+    Parameters
+    ----------
+    plan : Plan
+    cameras : sequence of Camera
+    photos : sequence of Photo
+        One per camera, all of one pixel type.
+    pool : Executor
+    progress : Progress
+    side : int
+        Side of a tile, canvas pixels. The result does not depend on it.
+
+    Returns
+    -------
+    pixels : (h, w, 3) of the photos' type
+    owner : (h, w) int16
+    """
+    width, height = plan.canvas.size
+    pixels: Pixels = np.zeros((height, width, 3), photos[0].dtype)
+    owner = np.full((height, width), -1, np.int16)
+    job = _Job(plan, Sheet.of(plan.canvas), enlarging_taps(plan.factor.bit_length() - 1), pixels, owner)
+    order = sorted(range(len(photos)), key=lambda k: (plan.needs[k].box.left, plan.needs[k].box.top, k))
+    turn = {k: position for position, k in enumerate(order)}
+    tiles = cut_tiles(plan, side)
+    tiles_of: dict[int, list[Tile]] = defaultdict(list)
+    for tile in tiles:
+        for k in tile.pieces:
+            tiles_of[k].append(tile)
+    waiting: dict[tuple[int, int], dict[int, _Piece]] = defaultdict(dict)
+    decoding = pool.submit(_decode, photos[order[0]], cameras[order[0]], plan)
+    for position, k in enumerate(order):
+        decoded = decoding.result()
+        if position + 1 < len(order):
+            decoding = pool.submit(_decode, photos[order[position + 1]], cameras[order[position + 1]], plan)
+        table = gain_table(plan.gains[k], decoded.pixels.dtype)
+        here = [(tile, max(tile.pieces, key=turn.__getitem__) == k) for tile in tiles_of[k]]
+        held = [waiting.pop((tile.box.left, tile.box.top), {}) if last else waiting[tile.box.left, tile.box.top] for tile, last in here]
+        # The tiles differ, so no two threads touch the same dictionary or the same pixels.
+        list(pool.map(lambda work: _draw_into(job, k, cameras[k], decoded, table, *work), [(t, last, p) for (t, last), p in zip(here, held, strict=True)]))
+        progress("render", position + 1, len(order))
+    return pixels, owner
+
+
+def _decode(photo: Photo, camera: Camera, plan: Plan) -> Decoded:
+    """A photo's pixels: all of them, or fewer where the canvas shows it much smaller, so that nothing aliases."""
+    share = plan.canvas.scale / camera.focal
+    if share > 0.75:
+        return extend_colours(photo.full())
+    return extend_colours(photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6))
+
+
+def _draw_into(
+    job: _Job, k: int, camera: Camera, decoded: Decoded, table: Any, tile: Tile, last: bool, pieces: dict[int, _Piece]
+) -> None:
+    """Draw a photo into a tile, and finish the tile if nothing else is to come."""
+    box = tile.pieces[k]
+    map_x, map_y, valid, used = locate(camera, decoded, job.sheet, box)
+    pieces[k] = _Piece(box, draw(decoded, map_x, map_y, valid, used, table=table, smooth=True), valid)
+    if last:
+        _finish_tile(job, tile, dict(sorted(pieces.items())))
+        pieces.clear()
+
+
+def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
+    """Composite, blend, round and store."""
+    owner, weight_owner = _choose_owners(job, tile, pieces)
+    picture = np.zeros((*tile.outer.shape, 3), np.float32)
+    for k, piece in pieces.items():
+        place(piece.pixels, piece.box.top - tile.outer.top, piece.box.left - tile.outer.left, owner, k, picture)
+    if job.plan.bands and len(pieces) > 1:
+        _blend_fine(job.plan, tile, pieces, picture, owner, weight_owner)
+    whole = np.issubdtype(job.pixels.dtype, np.integer)
+    top = np.float32(np.iinfo(job.pixels.dtype).max if whole else 0)
+    correction = _correction(job.plan, tile.box) * (top or np.float32(1))
+    frame = np.array([tile.box.top - tile.outer.top, tile.box.left - tile.outer.left, tile.box.top, tile.box.left, *tile.box.shape])
+    finish(picture, owner, frame, correction, job.taps, top, job.pixels, job.owner)
+
+
+def _choose_owners(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> tuple[Owners, Owners]:
+    """Who owns each pixel of a tile, and who would if photos went on beyond their rims."""
+    factor, outer = job.plan.factor, tile.outer
+    names = np.array(list(pieces), np.int16)
+    position = np.full(len(job.plan.needs), -1, np.int16)
+    position[names] = np.arange(len(names))
+    valid = np.zeros((len(names), *outer.shape), np.bool_)
+    for n, piece in enumerate(pieces.values()):
+        valid[n][piece.box.within(outer)] = piece.valid
+    reduced = Box(outer.left // factor, outer.top // factor, -(-outer.right // factor) + 1, -(-outer.bottom // factor) + 1)
+    labels = gather(job.plan.labels, reduced, job.plan.canvas.wraps)
+    owner, weight_owner = np.empty(outer.shape, np.int16), np.empty(outer.shape, np.int16)
+    choose_owners(labels, factor, position, names, valid, owner, weight_owner)
+    return owner, weight_owner
+
+
+def _blend_fine(plan: Plan, tile: Tile, pieces: dict[int, _Piece], picture: Floats, owner: Owners, weight_owner: Owners) -> None:
+    """Add the fine bands to a tile's hard composite, in the box around its seams."""
+    levels = min(plan.bands, plan.factor.bit_length() - 1)
+    strip = _strip(weight_owner, tile.outer, plan.factor)
+    if not levels or not strip:
+        return
+    at = strip.within(tile.outer)
+    sums = empty_pyramid(strip.shape, levels)
+    for k, piece in pieces.items():
+        if not piece.box.clip(strip) or not (weight_owner[at] == k).any():
+            continue
+        difference, weight = np.empty((*strip.shape, 3), np.float32), np.empty((*strip.shape, 1), np.float32)
+        corners = (strip.top, strip.left, piece.box.top, piece.box.left)
+        frame = np.array(corners) - np.array([tile.outer.top, tile.outer.left] * 2)
+        compare(piece.pixels, piece.valid, frame, picture, owner, weight_owner, k, difference, weight)
+        add_bands(difference, weight, sums, rest=plan.bands <= plan.factor.bit_length() - 1)
+    picture[at] += collapse(sums)
+
+
+def _strip(owner: Owners, outer: Box, factor: int) -> Box | None:
+    """The part of a tile that its seams' fine bands reach, on the grid of the coarsest of them."""
+    across, down = owner[:, 1:] != owner[:, :-1], owner[1:] != owner[:-1]
+    columns = np.flatnonzero(across.any(axis=0)).tolist() + np.flatnonzero(down.any(axis=0)).tolist()
+    rows = np.flatnonzero(across.any(axis=1)).tolist() + np.flatnonzero(down.any(axis=1)).tolist()
+    if not columns:
+        return None
+    reach = 4 * factor
+    left, top = (outer.left + min(columns) - reach) // factor * factor, (outer.top + min(rows) - reach) // factor * factor
+    return Box(left, top, outer.left + max(columns) + reach + 2, outer.top + max(rows) + reach + 2).clip(outer)
+
+
+def _correction(plan: Plan, box: Box) -> Floats:
+    """The reduced correction around a tile, with one pixel before and two after it; empty where there is nothing to correct."""
+    if plan.correction is None:
+        return np.empty((0, 0, 3), np.float32)
+    factor = plan.factor
+    reduced = Box(box.left // factor - 1, box.top // factor - 1, -(-box.right // factor) + 3, -(-box.bottom // factor) + 3)
+    part = gather(plan.correction, reduced, plan.canvas.wraps)
+    return part if part.any() else np.empty((0, 0, 3), np.float32)

@@ -1,0 +1,95 @@
+"""Tiles of the canvas, and which photo each of them waits for.
+
+A tile is rendered with a margin as wide as the fine bands reach, cut off at the canvas' edges but not where it wraps. Everything that is
+computed in it depends on positions on the canvas only, so the result does not depend on how the canvas is cut.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from compositor.compose.plan import Need, Plan
+from compositor.compose.warp import Box
+
+__all__ = ["TILE", "Tile", "cut_tiles"]
+
+TILE = 512
+"""Side of a tile, canvas pixels."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tile:
+    """One piece of work.
+
+    Parameters
+    ----------
+    box : Box
+        The canvas pixels it delivers.
+    outer : Box
+        Those it computes with.
+    pieces : dict of int to Box
+        The part of ``outer`` where each photo may be needed, by the photo's index, ascending.
+    """
+
+    box: Box
+    outer: Box
+    pieces: dict[int, Box]
+
+
+def cut_tiles(plan: Plan, side: int = TILE) -> list[Tile]:
+    """Cut a canvas into tiles, left to right, top to bottom.
+
+    Parameters
+    ----------
+    plan : Plan
+    side : int
+        Of a tile, canvas pixels; rounded up to whole pixels of the reduced canvas.
+
+    Returns
+    -------
+    list of Tile
+        Those that some photo may reach.
+    """
+    factor, (width, height) = plan.factor, plan.canvas.size
+    side = -(-side // factor) * factor
+    margin = 4 * factor if 0 < plan.bands else 0
+    tiles = []
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            box = Box(left, top, min(left + side, width), min(top + side, height))
+            grown = box.grow(margin)
+            outer = grown.clip(Box(grown.left, 0, grown.right, height) if plan.canvas.wraps else Box(0, 0, width, height))
+            pieces = {k: piece for k, need in enumerate(plan.needs) if (piece := _piece(need, plan, outer))}
+            if len(pieces) == 1:  # nothing to blend
+                pieces = {k: clipped for k, piece in pieces.items() if (clipped := piece.clip(box))}
+                outer = box
+            if pieces:
+                tiles.append(Tile(box, outer, pieces))
+    return tiles
+
+
+def _piece(need: Need, plan: Plan, outer: Box) -> Box | None:
+    """The part of a tile where a photo may be needed."""
+    factor, w = plan.factor, plan.labels.shape[1]
+    # Reduced pixels whose neighbourhood touches the tile.
+    reduced = Box(outer.left // factor, outer.top // factor, -(-outer.right // factor) + 1, -(-outer.bottom // factor) + 1)
+    found: list[Box] = []
+    turns: Sequence[int] = range((reduced.left - need.box.right) // w, (reduced.right - need.box.left) // w + 1) if plan.canvas.wraps else (0,)
+    for turn in turns:
+        here = Box(need.box.left + turn * w, need.box.top, need.box.right + turn * w, need.box.bottom)
+        common = reduced.clip(here)
+        if not common:
+            continue
+        mask = need.mask[common.within(here)]
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            left, top = common.left + int(columns[0]), common.top + int(rows[0])
+            right, bottom = common.left + int(columns[-1]), common.top + int(rows[-1])
+            found.append(Box((left - 1) * factor + 1, (top - 1) * factor + 1, (right + 1) * factor, (bottom + 1) * factor))
+    if not found:
+        return None
+    whole = Box(min(b.left for b in found), min(b.top for b in found), max(b.right for b in found), max(b.bottom for b in found))
+    return whole.clip(outer) or None

@@ -1,0 +1,99 @@
+"""What a camera sees: from world directions to its pixels and back."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.types import Camera
+
+__all__ = ["border_directions", "largest_radius", "ray_directions", "see"]
+
+Floats = NDArray[np.float64]
+
+SAMPLES_PER_SIDE = 256
+"""Points along each side of a photo; between two of them a border bends by less than a hundredth of a pixel at 12 megapixels."""
+
+
+def largest_radius(distortion: tuple[float, float]) -> float:
+    """The radius, in focal lengths, up to which distortion is one to one; infinite when it always is.
+
+    r (1 + k1 r^2 + k2 r^4) grows while 1 + 3 k1 r^2 + 5 k2 r^4 > 0. Beyond that the picture would fold over itself.
+    """
+    k1, k2 = distortion
+    roots = np.roots([5 * k2, 3 * k1, 1.0]) if k1 or k2 else np.empty(0)
+    turning = [root.real for root in roots if abs(root.imag) < 1e-12 * abs(root) and root.real > 0]
+    return math.sqrt(min(turning)) if turning else math.inf
+
+
+def see(camera: Camera, directions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Where a camera sees world directions.
+
+    Parameters
+    ----------
+    camera : Camera
+    directions : (n, 3) float64
+        World directions of any length.
+
+    Returns
+    -------
+    positions : (n, 2) float64
+        Pixels of the full-size photo; meaningless where not seen.
+    seen : (n,) bool
+        In front of the camera, before the distortion folds, and within the photo's pixels.
+    """
+    x, y, z = _turn(camera.rotation.T, directions).T
+    front = z > 1e-9
+    rays = np.stack([x, y], axis=1) / np.where(front, z, 1.0)[:, None]
+    r2 = (rays**2).sum(axis=1)
+    k1, k2 = camera.distortion
+    positions = np.asarray(camera.center) + camera.focal * rays * (1 + r2 * (k1 + r2 * k2))[:, None]
+    inside = ((positions >= -0.5) & (positions <= np.asarray(camera.size) - 0.5)).all(axis=1)
+    return positions, front & (r2 <= largest_radius(camera.distortion) ** 2) & inside
+
+
+def ray_directions(camera: Camera, points: Floats) -> Floats:
+    """World directions, (n, 3) of length 1, of (n, 2) pixels of the full-size photo.
+
+    Pixels beyond the fold of the distortion give the outermost direction that is still seen.
+    """
+    rays = (np.asarray(points, np.float64) - camera.center) / camera.focal
+    distorted = np.hypot(*rays.T)
+    radius = _undistort(distorted, camera.distortion)
+    rays *= (radius / np.where(distorted > 0, distorted, 1.0))[:, None]
+    directions = _turn(camera.rotation, np.column_stack([rays, np.ones(len(rays))]))
+    return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
+def border_directions(camera: Camera, samples: int = SAMPLES_PER_SIDE) -> Floats:
+    """World directions of the centres of a photo's outermost pixels, once round, (4 * samples, 3)."""
+    w, h = camera.size
+    t = np.arange(samples) / samples
+    zero, one = np.zeros(samples), np.ones(samples)
+    x = np.concatenate([t, one, 1 - t, zero]) * (w - 1)
+    y = np.concatenate([zero, t, one, 1 - t]) * (h - 1)
+    return ray_directions(camera, np.stack([x, y], axis=1))
+
+
+def _turn(rotation: Floats, vectors: Floats) -> Floats:
+    """Every vector, (n, 3), turned; without BLAS, whose last bits depend on its threads."""
+    return np.asarray(vectors[:, :1] * rotation[:, 0] + vectors[:, 1:2] * rotation[:, 1] + vectors[:, 2:] * rotation[:, 2])
+
+
+def _undistort(distorted: Floats, distortion: tuple[float, float]) -> Floats:
+    """Radii whose distorted radii are given, by bisection: it cannot leave the range in which the answer is unique."""
+    k1, k2 = distortion
+    if not (k1 or k2):
+        return distorted
+    limit = largest_radius(distortion)
+    low = np.zeros_like(distorted)
+    # Without a fold the distorted radius grows for ever; 1e4 focal lengths are 89.99 degrees off the axis.
+    high = np.full_like(distorted, min(limit, 1e4))
+    for _ in range(60):
+        middle = (low + high) / 2
+        m2 = middle * middle
+        above = middle * (1 + m2 * (k1 + m2 * k2)) > distorted
+        high, low = np.where(above, middle, high), np.where(above, low, middle)
+    return np.asarray((low + high) / 2)

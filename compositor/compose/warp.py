@@ -1,0 +1,203 @@
+"""A photo's pixels, drawn on a rectangle of the canvas."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.compose.projections import canvas_columns, canvas_rows
+from compositor.compose.views import largest_radius
+from compositor.kernels.projection import locate_pixels
+from compositor.types import Camera, Canvas, Decoded
+
+__all__ = ["Box", "Sheet", "draw", "extend_colours", "grade_pixels", "locate"]
+
+Floats = NDArray[np.float64]
+FROM_EDGE = 4
+"""Pixels of the photo that are kept around those a rectangle shows: bicubic interpolation reaches two."""
+
+
+class Box(NamedTuple):
+    """Pixels left <= x < right, top <= y < bottom of a canvas. On one that wraps, columns may lie outside it: they are taken modulo its width."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    def grow(self, margin: int) -> Box:
+        """The box with a margin all round."""
+        return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
+
+    def clip(self, other: Box) -> Box:
+        """What both boxes share; may be empty or of negative size."""
+        return Box(max(self.left, other.left), max(self.top, other.top), min(self.right, other.right), min(self.bottom, other.bottom))
+
+    def within(self, other: Box) -> tuple[slice, slice]:
+        """Rows and columns of this box in an array that holds another one."""
+        return slice(self.top - other.top, self.bottom - other.top), slice(self.left - other.left, self.right - other.left)
+
+    def __bool__(self) -> bool:
+        return self.left < self.right and self.top < self.bottom
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sheet:
+    """A canvas with the directions of its columns and rows.
+
+    Parameters
+    ----------
+    canvas : Canvas
+    columns : (2, w) float64
+        Sideways and forward parts.
+    rows : (2, h) float64
+        Their factor, and the downward part.
+    """
+
+    canvas: Canvas
+    columns: Floats
+    rows: Floats
+
+    @classmethod
+    def of(cls, canvas: Canvas) -> Sheet:
+        """The tables of a canvas."""
+        return cls(canvas, canvas_columns(canvas), canvas_rows(canvas))
+
+
+def lens_of(camera: Camera, decoded: Decoded) -> Floats:
+    """A camera's lens in pixels of a decoded photo, as ``locate_pixels`` takes it."""
+    (scale_x, scale_y), (offset_x, offset_y) = decoded.scale, decoded.offset
+    h, w = decoded.pixels.shape[:2]
+    return np.array(
+        [
+            camera.focal * scale_x,
+            camera.focal * scale_y,
+            (camera.center[0] + 0.5) * scale_x - 0.5 + offset_x,
+            (camera.center[1] + 0.5) * scale_y - 0.5 + offset_y,
+            *camera.distortion,
+            largest_radius(camera.distortion) ** 2,
+            w,
+            h,
+        ]
+    )
+
+
+def locate(camera: Camera, decoded: Decoded, sheet: Sheet, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], Box]:
+    """Where the pixels of a canvas rectangle lie in a decoded photo.
+
+    Parameters
+    ----------
+    camera : Camera
+    decoded : Decoded
+    sheet : Sheet
+    box : Box
+        Its rows lie on the canvas.
+
+    Returns
+    -------
+    map_x, map_y : (h, w) float32
+        Positions in decoded pixels.
+    valid : (h, w) bool
+        Where the photo's rectangle is seen.
+    used : Box
+        The decoded pixels that are seen.
+    """
+    sideways, forward = sheet.columns.take(np.arange(box.left, box.right), axis=1, mode="wrap")
+    factor, down = sheet.rows[:, box.top : box.bottom]
+    R = camera.rotation
+    columns = R[0][:, None] * sideways + R[2][:, None] * forward
+    rows = np.concatenate([R[1][:, None] * down, factor[None]])
+    map_x, map_y = np.empty(box.shape, np.float32), np.empty(box.shape, np.float32)
+    valid = np.empty(box.shape, np.bool_)
+    low_x, high_x, low_y, high_y = locate_pixels(columns, rows, lens_of(camera, decoded), map_x, map_y, valid)
+    return map_x, map_y, valid, Box(int(low_x), int(low_y), int(high_x) + 1, int(high_y) + 1)
+
+
+def draw(
+    decoded: Decoded, map_x: NDArray[np.float32], map_y: NDArray[np.float32], valid: NDArray[np.bool_], used: Box, *, table: Any, smooth: bool
+) -> NDArray[np.float32]:
+    """A photo's pixels at the given positions, (h, w, 3) float32; ``valid`` loses the pixels that its mask excludes.
+
+    Parameters
+    ----------
+    decoded : Decoded
+    map_x, map_y, valid, used
+        As ``locate`` gives them.
+    table : (3, n) float32 or None
+        As for ``grade_pixels``.
+    smooth : bool
+        Bicubic interpolation, which keeps detail at full size; else bilinear.
+
+    Notes
+    -----
+    Only the part of the photo that is seen is graded and handed to OpenCV, which takes no image of 32,768 pixels or more a side. Positions
+    are multiples of 1/32, so moving their origin changes no bit of the result. Beyond its edge the photo goes on with its edge's colour.
+    """
+    h, w = decoded.pixels.shape[:2]
+    crop = used.grow(FROM_EDGE).clip(Box(0, 0, w, h))
+    if not used:
+        return np.zeros((*valid.shape, 3), np.float32)
+    origin_x, origin_y = np.float32(crop.left), np.float32(crop.top)
+    map_x, map_y = map_x - origin_x, map_y - origin_y
+    part = (slice(crop.top, crop.bottom), slice(crop.left, crop.right))
+    pixels = grade_pixels(decoded.pixels[part], table)
+    how = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    drawn = cv2.remap(pixels, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE)
+    if decoded.mask is not None:
+        mask = np.ascontiguousarray(decoded.mask[part]).view(np.uint8)
+        valid &= cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0
+    return np.asarray(drawn, np.float32)
+
+
+def grade_pixels(pixels: NDArray[Any], table: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Pixels with their gain applied, in the units they have.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8, uint16 or float32
+    table : (3, n) float32 or None
+        New values of the integers 0 .. n - 1, or of the floats i / (n - 1), between which is interpolated; None changes nothing.
+
+    Returns
+    -------
+    (h, w, 3) float32
+    """
+    if table is None:
+        return np.ascontiguousarray(pixels, np.float32)
+    graded = np.empty(pixels.shape, np.float32)
+    if pixels.dtype != np.float32:
+        from compositor.kernels.tile import grade
+
+        grade(pixels, table, graded)
+        return graded
+    steps = table.shape[1] - 1
+    position = pixels * np.float32(steps)
+    index = np.clip(position, 0, steps - 1).astype(np.int32)
+    position -= index  # beyond the ends of the table its first and last slopes go on
+    for c in range(3):
+        low = table[c].take(index[..., c])
+        graded[..., c] = low + position[..., c] * (table[c].take(index[..., c] + 1) - low)
+    return graded
+
+
+def extend_colours(decoded: Decoded) -> Decoded:
+    """A masked photo whose colours go on a few pixels beyond its mask, so that interpolation at the mask's edge meets no foreign colour."""
+    if decoded.mask is None:
+        return decoded
+    known = decoded.mask.astype(np.float32)
+    side = (2 * FROM_EDGE + 1, 2 * FROM_EDGE + 1)
+    share = cv2.blur(known, side, borderType=cv2.BORDER_REFLECT)[..., None]
+    rim = ~decoded.mask & (share[..., 0] > 1e-4)
+    mean = cv2.blur(decoded.pixels.astype(np.float32) * known[..., None], side, borderType=cv2.BORDER_REFLECT)[rim] / share[rim]
+    pixels = decoded.pixels.copy()
+    pixels[rim] = mean if pixels.dtype == np.float32 else np.round(mean)
+    return dataclasses.replace(decoded, pixels=pixels)

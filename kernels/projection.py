@@ -1,0 +1,72 @@
+"""Where canvas pixels lie in a photo.
+
+Nothing is checked: arrays must be contiguous and have the stated shapes, and the caller allocates the outputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+NOWHERE = -1e4
+"""Position of a canvas pixel that the photo does not see."""
+
+ROUND_TO_32ND = 1.5 * 2.0**47
+"""Adding and subtracting this rounds a float64 to a multiple of 1/32: its neighbours are 1/32 apart there."""
+
+
+# error_model="numpy": with Python's, the check for a zero divisor keeps the loop from being vectorised (8 ns instead of 2 per pixel).
+@njit(cache=True, nogil=True, error_model="numpy")
+def locate_pixels(columns, rows, lens, map_x, map_y, valid):  # type: ignore[no-untyped-def]
+    """Find the photo position of every pixel of a canvas rectangle whose projection is separable.
+
+    The camera sees pixel (i, j) along rows[3, i] * columns[:, j] + rows[:3, i]; the lens takes that ray to photo pixels. Positions are
+    rounded to 1/32 px, which is what OpenCV's interpolation tables resolve: such numbers survive any shift of the origin exactly.
+
+    Parameters
+    ----------
+    columns : (3, w) float64
+        The horizontal part of each column's direction, in camera coordinates.
+    rows : (4, h) float64
+        The vertical part of each row's direction, in camera coordinates, then the factor of the horizontal part.
+    lens : (9,) float64
+        Focal lengths in x and y, centre x and y (photo px), k1, k2, largest visible squared radius (focal lengths), photo width and height.
+    map_x, map_y : (h, w) float32, out
+        Photo positions, px; ``NOWHERE`` where the photo sees nothing.
+    valid : (h, w) bool, out
+        Where the photo sees the pixel: the position is within half a pixel of a pixel centre.
+
+    Returns
+    -------
+    (int, int, int, int)
+        Least and greatest visible x, then y, rounded towards zero; (2**30, -1, 2**30, -1) when nothing is visible.
+    """
+    h, w = map_x.shape
+    focal_x, focal_y, center_x, center_y, k1, k2, largest = lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6]
+    middle_x, middle_y = np.float32(lens[7] / 2 - 0.5), np.float32(lens[8] / 2 - 0.5)
+    reach_x, reach_y = np.float32(lens[7] / 2), np.float32(lens[8] / 2)
+    nowhere, far = np.float32(NOWHERE), np.int32(2**30)
+    low_x, low_y, high_x, high_y = far, far, np.int32(-1), np.int32(-1)
+    for i in range(h):
+        factor, down_x, down_y, down_z = rows[3, i], rows[0, i], rows[1, i], rows[2, i]
+        for j in range(w):
+            depth = factor * columns[2, j] + down_z
+            inverse = 1.0 / max(depth, 1e-9)
+            x = (factor * columns[0, j] + down_x) * inverse
+            y = (factor * columns[1, j] + down_y) * inverse
+            r2 = x * x + y * y
+            seen = (depth > 1e-9) & (r2 <= largest)
+            bend = 1.0 + r2 * (k1 + r2 * k2) if seen else 0.0
+            map_x[i, j] = ((center_x if seen else -1e9) + focal_x * (x * bend) + ROUND_TO_32ND) - ROUND_TO_32ND
+            map_y[i, j] = (center_y + focal_y * (y * bend) + ROUND_TO_32ND) - ROUND_TO_32ND
+        for j in range(w):
+            x32, y32 = map_x[i, j], map_y[i, j]
+            inside = (abs(x32 - middle_x) <= reach_x) & (abs(y32 - middle_y) <= reach_y)
+            valid[i, j] = inside
+            map_x[i, j] = x32 if inside else nowhere
+            map_y[i, j] = y32 if inside else nowhere
+        for j in range(w):
+            whole_x, whole_y, inside = np.int32(map_x[i, j]), np.int32(map_y[i, j]), valid[i, j]
+            low_x, high_x = min(low_x, whole_x if inside else far), max(high_x, whole_x)
+            low_y, high_y = min(low_y, whole_y if inside else far), max(high_y, whole_y)
+    return low_x, high_x, low_y, high_y

@@ -1,0 +1,205 @@
+"""Steps from the photos' pieces of a tile to its finished pixels.
+
+Nothing is checked: arrays have the stated shapes and types, and the caller allocates the outputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def grade(pixels, table, graded):  # type: ignore[no-untyped-def]
+    """Replace every value by its entry in a table.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8 or uint16
+    table : (3, n) float32
+        New value of every old one, for red, green and blue.
+    graded : (h, w, 3) float32, out
+    """
+    h, w, _ = pixels.shape
+    red, green, blue = table[0], table[1], table[2]
+    for i in range(h):
+        for j in range(w):
+            graded[i, j, 0] = red[pixels[i, j, 0]]
+            graded[i, j, 1] = green[pixels[i, j, 1]]
+            graded[i, j, 2] = blue[pixels[i, j, 2]]
+
+
+@njit(cache=True, nogil=True)
+def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):  # type: ignore[no-untyped-def]
+    """Give every pixel of a tile to a photo, along smooth seams between the labels of a reduced canvas.
+
+    Each of the four labels around a pixel has the weight of bilinear interpolation; the label with the largest sum among the photos that
+    are valid at the pixel wins, ties going to the lower one. Where none is valid the first photo that is takes the pixel: no pixel that a
+    photo covers stays empty.
+
+    Parameters
+    ----------
+    labels : (H, W) int16
+        Labels at every factor-th pixel of the tile, from its first on, and one row and column beyond the last.
+    factor : int
+        Tile pixels per label.
+    position : (n_all,) int16
+        Position of a photo in ``photos``, by its label; -1 for photos that are not here.
+    photos : (n,) int16
+        The photos that are here, in ascending order.
+    valid : (n, h, w) bool
+        Where each has pixels.
+    owner : (h, w) int16, out
+        -1 where no photo has pixels.
+    weight_owner : (h, w) int16, out
+        The same, but where no photo has pixels the best label.
+    """
+    h, w = owner.shape
+    names, sums = np.empty(4, np.int16), np.empty(4, np.float32)
+    step = np.float32(1.0 / factor)
+    for i in range(h):
+        y = i // factor
+        down = np.float32(i - y * factor) * step
+        for j in range(w):
+            x = j // factor
+            a, b, c, d = labels[y, x], labels[y, x + 1], labels[y + 1, x], labels[y + 1, x + 1]
+            if a == b and a == c and a == d and position[a] >= 0 and valid[position[a], i, j]:
+                owner[i, j] = weight_owner[i, j] = a
+                continue
+            right = np.float32(j - x * factor) * step
+            names[0], names[1], names[2], names[3] = a, b, c, d
+            sums[0] = (np.float32(1) - down) * (np.float32(1) - right)
+            sums[1] = (np.float32(1) - down) * right
+            sums[2] = down * (np.float32(1) - right)
+            sums[3] = down * right
+            best_valid, best_any = np.float32(0), np.float32(0)
+            who_valid, who_any = np.int16(-1), np.int16(-1)
+            for m in range(4):
+                total = np.float32(0)
+                for n in range(4):
+                    if names[n] == names[m]:
+                        total += sums[n]
+                if total > best_any or (total == best_any and total > 0 and names[m] < who_any):
+                    best_any, who_any = total, names[m]
+                here = position[names[m]]
+                if here >= 0 and valid[here, i, j]:
+                    if total > best_valid or (total == best_valid and total > 0 and names[m] < who_valid):
+                        best_valid, who_valid = total, names[m]
+            if who_valid < 0:
+                for n in range(photos.shape[0]):
+                    if valid[n, i, j]:
+                        who_valid = photos[n]
+                        break
+            owner[i, j] = who_valid
+            weight_owner[i, j] = who_valid if who_valid >= 0 else who_any
+
+
+@njit(cache=True, nogil=True)
+def place(pixels, top, left, owner, photo, picture):  # type: ignore[no-untyped-def]
+    """Copy a photo's pixels to where it is the owner.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) float32
+        A part of the tile.
+    top, left : int
+        Where it lies in the tile.
+    owner : (H, W) int16
+    photo : int
+    picture : (H, W, 3) float32, in and out
+    """
+    h, w, _ = pixels.shape
+    for i in range(h):
+        for j in range(w):
+            if owner[top + i, left + j] == photo:
+                for k in range(3):
+                    picture[top + i, left + j, k] = pixels[i, j, k]
+
+
+@njit(cache=True, nogil=True)
+def compare(pixels, valid, frame, picture, owner, weight_owner, photo, difference, weight):  # type: ignore[no-untyped-def]
+    """Difference of a photo from a picture, zero where either is empty, and the photo's share, in a part of a tile.
+
+    Parameters
+    ----------
+    pixels : (m, n, 3) float32
+        The photo in some other part of the tile.
+    valid : (m, n) bool
+        Where it has pixels.
+    frame : (4,) int64
+        Row and column in the tile of the part that is asked for, then of the photo's part.
+    picture : (H, W, 3) float32
+    owner, weight_owner : (H, W) int16
+        As of ``choose_owners``.
+    photo : int
+    difference : (h, w, 3) float32, out
+    weight : (h, w, 1) float32, out
+        1 where the photo is the (weight) owner, else 0.
+    """
+    h, w, _ = difference.shape
+    for i in range(h):
+        y = frame[0] + i
+        row = y - frame[2]
+        for j in range(w):
+            x = frame[1] + j
+            column = x - frame[3]
+            mine = weight_owner[y, x] == photo
+            weight[i, j, 0] = np.float32(1) if mine else np.float32(0)
+            here = row >= 0 and row < valid.shape[0] and column >= 0 and column < valid.shape[1]
+            if here and not mine and owner[y, x] >= 0 and valid[row, column]:
+                for k in range(3):
+                    difference[i, j, k] = pixels[row, column, k] - picture[y, x, k]
+            else:
+                for k in range(3):
+                    difference[i, j, k] = 0
+
+
+@njit(cache=True, nogil=True)
+def finish(picture, owner, frame, correction, taps, top, target, owner_target):  # type: ignore[no-untyped-def]
+    """Add a smooth correction to a part of a tile, round it and store it; pixels without owner become zero.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) float32
+        In units of the target.
+    owner : (H, W) int16
+    frame : (6,) int64
+        Row and column in the tile of the part's first pixel, row and column of it in the target, height and width.
+    correction : (m, n, 3) float32
+        In units of the target, at every factor-th pixel: the part's first pixel lies at (1, 1), and two more follow its last one. Empty,
+        (0, 0, 3), for none.
+    taps : (factor, 4) float32
+        Weights of the four neighbouring correction pixels, by position between the middle two.
+    top : float32
+        Largest value of an integer target, to round and clip to; 0 stores floats as they are.
+    target : (h, w, 3) uint8, uint16 or float32, out
+    owner_target : (h, w) int16, out
+    """
+    factor, corrected = taps.shape[0], correction.shape[0] > 0
+    line = np.zeros((max(correction.shape[1], 1), 3), np.float32)
+    half = np.float32(0.5)
+    for i in range(frame[4]):
+        y, row = frame[0] + i, frame[2] + i
+        if corrected:
+            m, phase = i // factor, i % factor
+            a, b, c, d = taps[phase, 0], taps[phase, 1], taps[phase, 2], taps[phase, 3]
+            for n in range(line.shape[0]):
+                for k in range(3):
+                    above = a * correction[m, n, k] + b * correction[m + 1, n, k]
+                    line[n, k] = above + (c * correction[m + 2, n, k] + d * correction[m + 3, n, k])
+        for j in range(frame[5]):
+            x, column = frame[1] + j, frame[3] + j
+            owner_target[row, column] = owner[y, x]
+            if owner[y, x] < 0:
+                for k in range(3):
+                    target[row, column, k] = 0
+                continue
+            n, phase = j // factor, j % factor
+            for k in range(3):
+                value = picture[y, x, k]
+                if corrected:
+                    value += taps[phase, 0] * line[n, k] + taps[phase, 1] * line[n + 1, k]
+                    value += taps[phase, 2] * line[n + 2, k] + taps[phase, 3] * line[n + 3, k]
+                if top > 0:
+                    value = min(max(value + half, np.float32(0)), top + half)
+                target[row, column, k] = value
