@@ -216,7 +216,7 @@ class Camera:
     @property
     def inverse_view(self) -> NDArray[np.float64]:
         """World to camera, (3, 3)."""
-        return self.rotation.T if self.plane is None else np.linalg.inv(self.plane)
+        return np.asarray(self.rotation.T if self.plane is None else np.linalg.inv(self.plane), np.float64)
 
     def looking(self, view: NDArray[np.float64]) -> Camera:
         """The same camera with another view matrix."""

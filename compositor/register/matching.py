@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,20 +63,32 @@ def match_features(first: Features, second: Features, *, most: int | None = None
     a, b = first.descriptors[:most], second.descriptors[:most]
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.int64)
-    binary = a.dtype == np.uint8
-    if binary:
-        distances = cv2.batchDistance(a, b, dtype=cv2.CV_32S, normType=cv2.NORM_HAMMING)[0]
-        similarity = -distances.astype(np.float32)
-    else:
-        similarity = a @ b.T
-    best, second_best = np.empty(len(a), np.float32), np.empty(len(a), np.float32)
-    index, back = np.empty(len(a), np.int32), np.empty(len(b), np.int32)
-    best_two(similarity, best, index, second_best, back)
-    # Unit vectors: squared distance = 2 - 2 * similarity; Hamming distances are compared as they are.
-    good = -best < RATIO * -second_best if binary else 1 - best < RATIO**2 * (1 - second_best)
-    mutual = back[index] == np.arange(len(a))
-    rows = np.flatnonzero(good & mutual)
+    best, second_best, index, back = NEIGHBOURS["orb" if a.dtype == np.uint8 else "sift"](a, b)
+    rows = np.flatnonzero((best < RATIO * second_best) & (back[index] == np.arange(len(a))))
     return np.column_stack([rows, index[rows]]).astype(np.int64)
+
+
+Neighbours = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]
+"""Distance to the nearest and the second nearest of the others, and who is nearest, forth and back."""
+
+
+def nearest_vectors(a: NDArray[np.float32], b: NDArray[np.float32]) -> Neighbours:
+    """Nearest unit vectors: one matrix product gives all cosines, and squared distance = 2 - 2 * cosine."""
+    best, second = np.empty(len(a), np.float32), np.empty(len(a), np.float32)
+    index, back = np.empty(len(a), np.int32), np.empty(len(b), np.int32)
+    best_two(a @ b.T, best, index, second, back)
+    return np.sqrt(np.maximum(2 - 2 * best, 0)), np.sqrt(np.maximum(2 - 2 * second, 0)), index, back
+
+
+def nearest_bits(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Neighbours:
+    """Nearest bit strings by Hamming distance."""
+    distances, indices = cv2.batchDistance(a, b, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=2)
+    back = cv2.batchDistance(b, a, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1)[1]
+    distances = distances.astype(np.float32)
+    return distances[:, 0], distances[:, 1], indices[:, 0], back[:, 0]
+
+
+NEIGHBOURS: dict[str, Callable[[NDArray[Any], NDArray[Any]], Neighbours]] = {"sift": nearest_vectors, "orb": nearest_bits}
 
 
 def match_pair(
