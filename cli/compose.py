@@ -48,7 +48,9 @@ def compose(
     check_outputs(picture=output, inputs=[registration, *sources], overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
     if dry_run:
-        return report_plan(console, loaded, options, seconds={})
+        from compositor.images import open_photos
+
+        return report_plan(console, loaded, open_photos(sources)[0], options, seconds={})
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:

@@ -52,10 +52,6 @@ class Console:
         if not self.quiet:
             click.echo(one_line(text), err=True)
 
-    def warn(self, text: str) -> None:
-        """Say what the user should know, even when quiet."""
-        click.echo(f"compositor: warning: {one_line(text)}", err=True)
-
     def error(self, text: str) -> None:
         """Say what went wrong."""
         click.echo(f"compositor: error: {one_line(text)}", err=True)

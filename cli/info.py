@@ -24,8 +24,6 @@ def info(console: Console, /, photos: tuple[str, ...], from_file: IO[str] | None
     from compositor.images import open_photos
 
     opened, unreadable = open_photos(find_photos(photos, from_file))
-    for name, reason in unreadable:
-        console.warn(f"{name} cannot be read: {reason}")
     if not opened:
         raise ReadError("none of the photos can be read")
     records = [photo_fields(photo) for photo in opened]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compositor.cli.console import Console, one_line
@@ -13,6 +13,7 @@ from compositor.options import ComposeOptions
 if TYPE_CHECKING:
     from compositor.panorama import Panorama
     from compositor.registration import Registration
+    from compositor.types import Photo
 
 __all__ = ["report_panorama", "report_plan", "report_registration"]
 
@@ -47,13 +48,16 @@ def report_registration(console: Console, registration: Registration, *, seconds
     return 3 if left_out else 0
 
 
-def report_plan(console: Console, registration: Registration, options: Mapping[str, Any], *, seconds: Mapping[str, float]) -> int:
-    """Tell what composing would make and need; the exit code for it."""
-    from compositor.compose.canvas import estimate_memory, plan_canvas
+def report_plan(
+    console: Console, registration: Registration, photos: Sequence[Photo], options: Mapping[str, Any], *, seconds: Mapping[str, float]
+) -> int:
+    """Tell what composing these photos would make and need; the exit code for it."""
+    from compositor.compose import estimate_memory, plan_canvas
+    from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
     canvas = plan_canvas(registration, chosen)
-    memory = estimate_memory(canvas, registration, chosen)
+    memory = estimate_memory(registration, canvas, chosen, one_photo_per_camera(registration, photos)[0].dtype)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}
     lines = [

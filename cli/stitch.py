@@ -64,10 +64,14 @@ def stitch(
 
 def plan(console: Console, sources: list[str], options: dict[str, Any]) -> int:
     """Register only, and tell what composing would make."""
+    from compositor.images import open_photos
+
     with console.progress() as progress:
         clock = StageClock(progress)
-        registration = compositor.register(sources, progress=clock, **options_of(RegisterOptions, options))
-    return report_plan(console, registration, options_of(ComposeOptions, options), seconds=clock.seconds())
+        photos, unreadable = open_photos(sources)
+        registration = compositor.register(photos, progress=clock, **options_of(RegisterOptions, options))
+    registration = dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
+    return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds())
 
 
 def options_of(record: type[RunOptions], options: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from compositor.registration import Registration
 from compositor.threads import limit_threads
 from compositor.types import Photo, Progress
 
-__all__ = ["Source", "compose", "register", "stitch"]
+__all__ = ["Source", "compose", "one_photo_per_camera", "register", "stitch"]
 
 Source = str | os.PathLike[str] | NDArray[Any] | Photo
 """Where a photo comes from: its file, its RGB pixels, or a photo opened before."""
@@ -61,7 +61,7 @@ def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **opti
     with limit_threads(chosen.threads):
         opened, unreadable = _open(photos, clock)
         registration = _register(opened, unreadable, chosen, clock)
-        return _compose(registration, _one_photo_per_camera(registration, opened), chosen, clock)
+        return _compose(registration, one_photo_per_camera(registration, opened), chosen, clock)
 
 
 def register(photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Registration:
@@ -128,10 +128,11 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
         for name, reason in unreadable:
             if any(camera.name == name for camera in registration.cameras):
                 raise ReadError(f"{name}: {reason}; the registration needs it", path=name)
-        used = _one_photo_per_camera(registration, opened)
+        used = one_photo_per_camera(registration, opened)
         reasons = dict(registration.left_out)
-        unused = [(p.name, reasons.get(p.name, "its registration is not in the file")) for p in opened if not any(p is u for u in used)]
-        return _compose(_leave_out(registration, (*unreadable, *unused)), used, chosen, clock)
+        unused = [(p.name, reasons.get(p.name, "it is not in the registration")) for p in opened if not any(p is u for u in used)]
+        _warn(unused)
+        return _compose(dataclasses.replace(registration, left_out=(*unreadable, *unused)), used, chosen, clock)
 
 
 def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], LeftOut]:
@@ -142,12 +143,20 @@ def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], Le
 
 
 def _register(photos: list[Photo], unreadable: LeftOut, options: RegisterOptions, clock: StageClock) -> Registration:
-    """The photos' registration, which also knows the photos that could not be read."""
+    """The photos' registration, which also knows the photos that could not be opened."""
     try:
         registration = register_photos(photos, options, progress=clock)
     except TooFewPhotosError as error:
-        raise TooFewPhotosError(str(error), left_out=_named((*unreadable, *error.left_out))) from error
-    return _leave_out(registration, (*unreadable, *registration.left_out))
+        _warn(error.left_out)
+        raise TooFewPhotosError(str(error), left_out=(*unreadable, *error.left_out)) from error
+    _warn(registration.left_out)
+    return dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
+
+
+def _warn(left_out: LeftOut) -> None:
+    """One warning for each photo that could be opened and is left out all the same; opening warned of the others."""
+    for name, reason in left_out:
+        logger.warning("%s: %s; it is left out", name, reason)
 
 
 def _compose(registration: Registration, photos: Sequence[Photo], options: ComposeOptions, clock: StageClock) -> Panorama:
@@ -156,20 +165,14 @@ def _compose(registration: Registration, photos: Sequence[Photo], options: Compo
     return dataclasses.replace(panorama, seconds=clock.seconds())
 
 
-def _leave_out(registration: Registration, left_out: LeftOut) -> Registration:
-    """The registration with these photos, and no others, said to be left out."""
-    return dataclasses.replace(registration, left_out=_named(left_out))
+def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) -> list[Photo]:
+    """The photo of every camera: by name, or by order when there are as many photos as cameras.
 
-
-def _named(left_out: LeftOut) -> tuple[tuple[str, str], ...]:
-    """The photos left out, after one warning for each."""
-    for name, reason in left_out:
-        logger.warning("%s left out: %s", name, reason)
-    return tuple(left_out)
-
-
-def _one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) -> list[Photo]:
-    """The photo of every camera: by name, else by order."""
+    Raises
+    ------
+    RegistrationFileError
+        There is none for some camera, or it has another size.
+    """
     cameras = registration.cameras
     counts = Counter(photo.name for photo in photos)
     missing = [camera.name for camera in cameras if counts[camera.name] != 1]

@@ -82,8 +82,7 @@ def all_features(
     for done, (photo, found) in enumerate(zip(photos, pool.map(one, photos), strict=True)):
         tell("features", done, len(photos))
         if isinstance(found, ReadError):
-            logger.warning("%s", found)
-            left_out.append((photo.name, str(found)))
+            left_out.append((photo.name, str(found).removeprefix(f"{photo.name}: ")))
             continue
         twin = next((p.name for p, f in zip(readable, features, strict=True) if same_picture(f, found)), None)
         if twin is not None:

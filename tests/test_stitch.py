@@ -1,0 +1,107 @@
+"""The pipeline from Python: what it takes, what it gives, what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+
+import numpy as np
+import pytest
+
+import compositor
+from compositor.assess.cameras import camera_errors
+
+
+@pytest.fixture(scope="module")
+def panorama(photos):
+    return compositor.stitch(photos)
+
+
+def test_the_panorama_knows_where_it_comes_from(panorama, photos, views):
+    height, width = panorama.owner.shape
+    assert panorama.pixels.shape == (height, width, 3)
+    assert panorama.pixels.dtype == np.uint8
+    assert panorama.canvas.size == (width, height)
+    assert width > 1.5 * views[0].camera.size[0]
+    assert panorama.used == ("view-1.png", "view-2.png", "view-3.png")
+    assert panorama.left_out == ()
+    assert set(np.unique(panorama.owner)) - {-1} == {0, 1, 2}
+    assert np.array_equal(panorama.mask, panorama.owner >= 0)
+    assert {"read", "features", "match", "adjust", "render"} <= set(panorama.seconds)
+
+
+def test_cameras_are_found(panorama, views):
+    errors = camera_errors(panorama.registration.cameras, [view.camera for view in views])
+    # A pixel of these views is 0.07 degrees wide; what many matches agree on is far better than one pixel.
+    assert math.degrees(errors.rotation) < 0.02
+    assert errors.focal < 0.002
+
+
+def test_arrays_and_photos_do_as_well_as_files(panorama, views):
+    arrays = compositor.stitch([view.pixels for view in views])
+    assert arrays.used == ("photo 1", "photo 2", "photo 3")
+    assert np.array_equal(arrays.pixels, panorama.pixels)
+    from compositor.images import photo_from_array
+
+    opened = [photo_from_array(view.pixels, view.camera.name) for view in views]
+    assert np.array_equal(compositor.stitch(opened).pixels, panorama.pixels)
+
+
+def test_sixteen_bits_stay_sixteen_bits(views):
+    panorama = compositor.stitch([view.pixels.astype(np.uint16) * 257 for view in views], crop=True)
+    assert panorama.pixels.dtype == np.uint16
+    assert len(np.unique(panorama.pixels)) > 1000
+    assert panorama.mask.all()
+
+
+def test_what_is_left_out_is_listed_and_logged_once(photos, tmp_path, caplog):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with caplog.at_level(logging.WARNING, "compositor"):
+        registration = compositor.register([*photos, tmp_path / "text.jpg"])
+    ((name, reason),) = registration.left_out
+    assert name == "text.jpg"
+    assert [record.getMessage() for record in caplog.records] == [f"text.jpg: {reason}; it is left out"]
+
+
+def test_too_few_photos_say_which_were_left_out(photos, tmp_path):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(compositor.TooFewPhotosError) as caught:
+        compositor.stitch([photos[0], tmp_path / "text.jpg"])
+    assert "text.jpg" in dict(caught.value.left_out)
+
+
+def test_options_are_checked(photos):
+    with pytest.raises(compositor.OptionError, match="projection"):
+        compositor.stitch(photos, projektion="plane")
+    with pytest.raises(compositor.OptionError, match="cylindrical"):
+        compositor.stitch(photos, projection="cubic")
+    with pytest.raises(compositor.OptionError, match="no option 'blend'"):
+        compositor.register(photos, blend="none")
+
+
+def test_compose_refuses_photos_of_another_size(panorama, views):
+    with pytest.raises(compositor.RegistrationFileError, match="240x180"):
+        compositor.compose(panorama.registration, [view.pixels[::2, ::2] for view in views])
+
+
+def test_compose_names_a_registered_photo_that_cannot_be_read(panorama, photos, tmp_path):
+    broken = tmp_path / "view-2.png"
+    broken.write_text("not a picture")
+    with pytest.raises(compositor.ReadError, match=r"view-2\.png"):
+        compositor.compose(panorama.registration, [photos[0], broken, photos[2]])
+
+
+def test_edited_cameras_are_obeyed(panorama, photos):
+    """Half the focal lengths are twice the angles: the plane gets smaller, nothing is estimated anew."""
+    cameras = tuple(dataclasses.replace(c, focal=c.focal * 0.9) for c in panorama.registration.cameras)
+    edited = compositor.compose(dataclasses.replace(panorama.registration, cameras=cameras), photos)
+    assert edited.registration.cameras == cameras
+
+
+def test_progress_tells_every_stage_in_order(photos):
+    told = []
+    compositor.stitch(photos, progress=lambda stage, done, total: told.append((stage, done, total)))
+    assert list(dict.fromkeys(stage for stage, _, _ in told))[:4] == ["read", "features", "match", "adjust"]
+    assert told[-1][0] == "render"
+    assert all(0 <= done <= total for _, done, total in told)
