@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -124,41 +123,42 @@ class ProfileDecoder:
         return dataclasses.replace(decoded, pixels=transform(decoded.pixels, self.source, self.target))
 
 
-def to_common_profile(photos: Sequence[Photo]) -> list[Photo]:
-    """Photos that all decode to the colour profile of the first one that has pixels in a usable one.
+def to_common_profile(photos: list[Photo]) -> list[Photo]:
+    """Photos that all decode to the colour profile of the first one.
 
     A photo without a profile counts as sRGB. A profile that cannot be used counts as sRGB too, with a warning, and is dropped. The
     conversion happens when the photo is decoded; photos that are in the common profile already come back as they are.
     """
-    photos = [without_broken_profile(photo) for photo in photos]
+    faults = {icc: profile_fault(icc) for icc in {photo.metadata.get("icc") for photo in photos}}
+    photos = [drop_profile(photo, fault) if (fault := faults[photo.metadata.get("icc")]) else photo for photo in photos]
     if not photos:
         return photos
     target = photos[0].metadata.get("icc")
-    same: dict[bytes | None, bool] = {}
-    common = []
-    for photo in photos:
-        source = photo.metadata.get("icc")
-        if source not in same:
-            same[source] = same_colors(source, target)
-        if same[source]:
-            common.append(photo)
-            continue
-        metadata = {key: value for key, value in photo.metadata.items() if key != "icc"} | ({"icc": target} if target else {})
-        common.append(dataclasses.replace(photo, decode=ProfileDecoder(photo.decode, source, target), metadata=metadata))
-    return common
+    same = {icc: same_colors(icc, target) for icc in {photo.metadata.get("icc") for photo in photos}}
+    return [photo if same[photo.metadata.get("icc")] else converted(photo, target) for photo in photos]
 
 
-def without_broken_profile(photo: Photo) -> Photo:
-    """The photo, without its colour profile where nothing can be converted from and to it."""
-    icc = photo.metadata.get("icc")
+def profile_fault(icc: bytes | None) -> str:
+    """Why RGB colours cannot be converted from and to a profile; «» when they can."""
     if icc is None:
-        return photo
+        return ""
+    if profile_space(icc) != b"RGB ":
+        return "it is not one for RGB"
     try:
-        if profile_space(icc) != b"RGB ":
-            raise ValueError("it is not one for RGB")
         same_colors(icc, None)
         same_colors(None, icc)
     except (RuntimeError, ValueError) as error:
-        logger.warning("%s: its colour profile cannot be used (%s); the colours are taken as sRGB", photo.name, error)
-        return dataclasses.replace(photo, metadata={key: value for key, value in photo.metadata.items() if key != "icc"})
-    return photo
+        return str(error)
+    return ""
+
+
+def drop_profile(photo: Photo, fault: str) -> Photo:
+    """The photo as one without a profile, with a warning."""
+    logger.warning("%s: its colour profile cannot be used (%s); the colours are taken as sRGB", photo.name, fault)
+    return dataclasses.replace(photo, metadata={key: value for key, value in photo.metadata.items() if key != "icc"})
+
+
+def converted(photo: Photo, target: bytes | None) -> Photo:
+    """The photo, decoding to another profile."""
+    metadata = {key: value for key, value in photo.metadata.items() if key != "icc"} | ({"icc": target} if target else {})
+    return dataclasses.replace(photo, decode=ProfileDecoder(photo.decode, photo.metadata.get("icc"), target), metadata=metadata)

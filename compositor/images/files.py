@@ -95,7 +95,7 @@ def check_place(path: AnyPath, *, overwrite: bool) -> Path:
             raise OutputError(f"{name}: there is no folder {printable(place.parent)}; create it or choose another", path=path)
         if place.is_dir():
             raise OutputError(f"{name}: is a folder; give the name of a file in it", path=path)
-        if place.exists() and not place.is_file():
+        if place.is_symlink() or (place.exists() and not place.is_file()):
             raise OutputError(f"{name}: is not a regular file; give another name", path=path)
         if place.exists() and not overwrite:
             raise OutputError(f"{name}: exists already; choose another name or allow it to be overwritten", path=path)

@@ -15,7 +15,7 @@ from compositor.images.samples import Header, Samples
 __all__ = ["decoder_of", "header_reader_of"]
 
 # What Pillow's decoders have been seen to raise at damaged files.
-PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, IndexError, KeyError, TypeError)
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError, ArithmeticError, LookupError, TypeError)
 
 # The format's own class, not Image.open: nothing else may be tried on the content, and the limits are ours.
 CLASSES = {

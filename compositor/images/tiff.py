@@ -53,7 +53,7 @@ def read_tiff_header(file: BinaryIO, length: int) -> Header:
             page = first_page(tiff, length)
             icc = page.iccprofile
             remark = f"only the first of its {len(tiff.pages)} pictures is used" if len(tiff.pages) > 1 else ""
-            size, dtype = (page.imagewidth, page.imagelength), np.dtype(WHOLE_TYPES[str(page.dtype)])
+            size, dtype = (int(page.imagewidth), int(page.imagelength)), np.dtype(WHOLE_TYPES[str(page.dtype)])
     except TIFF_ERRORS as error:
         raise ReadError(f"is a damaged TIFF ({error}); copy it again") from error
     if page.photometric == PALETTE:
