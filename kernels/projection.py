@@ -17,7 +17,7 @@ ROUND_TO_32ND = 1.5 * 2.0**47
 
 # error_model="numpy": with Python's, the check for a zero divisor keeps the loop from being vectorised (8 ns instead of 2 per pixel).
 @njit(cache=True, nogil=True, error_model="numpy")
-def locate_pixels(columns, rows, lens, map_x, map_y, valid):  # type: ignore[no-untyped-def]
+def locate_pixels(columns, rows, lens, map_x, map_y, valid):
     """Find the photo position of every pixel of a canvas rectangle whose projection is separable.
 
     The camera sees pixel (i, j) along rows[3, i] * columns[:, j] + rows[:3, i]; the lens takes that ray to photo pixels. Positions are

@@ -11,7 +11,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def shrink(source, target):  # type: ignore[no-untyped-def]
+def shrink(source, target):
     """Blur an image and keep every second pixel: the next level of a Gaussian pyramid.
 
     Parameters
@@ -41,8 +41,8 @@ def shrink(source, target):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _expand_rows(coarse, y, line):  # type: ignore[no-untyped-def]
-    """Row y of the image twice as high as ``coarse`` (h, w * 3), into the middle of ``line``, one pixel of three numbers more at either end."""
+def _expand_rows(coarse, y, line):
+    """Row y of the image twice as high as ``coarse`` (h, w * 3), into ``line``, ((w + 2) * 3): one pixel more at either end."""
     h, width = coarse.shape
     i = y // 2
     middle = line[3 : width + 3]
@@ -61,7 +61,7 @@ def _expand_rows(coarse, y, line):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def add_expanded(coarse, target):  # type: ignore[no-untyped-def]
+def add_expanded(coarse, target):
     """Add an image, enlarged to twice its size, to another.
 
     Parameters
@@ -85,7 +85,7 @@ def add_expanded(coarse, target):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def add_band(fine, coarse, weight, total):  # type: ignore[no-untyped-def]
+def add_band(fine, coarse, weight, total):
     """Add weight * (fine - enlarged coarse), one band of a Laplacian pyramid, to a sum of bands.
 
     Parameters

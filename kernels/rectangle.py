@@ -10,7 +10,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def largest_rectangle(owner):  # type: ignore[no-untyped-def]
+def largest_rectangle(owner):
     """Find the largest rectangle of pixels that have an owner, in one pass over the pixels.
 
     Row by row, columns of filled pixels form a histogram; the largest rectangle below it is found with a stack of rising columns

@@ -10,7 +10,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def grade(pixels, table, graded):  # type: ignore[no-untyped-def]
+def grade(pixels, table, graded):
     """Replace every value by its entry in a table.
 
     Parameters
@@ -30,7 +30,7 @@ def grade(pixels, table, graded):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):  # type: ignore[no-untyped-def]
+def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
     """Give every pixel of a tile to a photo, along smooth seams between the labels of a reduced canvas.
 
     Each of the four labels around a pixel has the weight of bilinear interpolation; the label with the largest sum among the photos that
@@ -82,9 +82,9 @@ def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
                 if total > best_any or (total == best_any and total > 0 and names[m] < who_any):
                     best_any, who_any = total, names[m]
                 here = position[names[m]]
-                if here >= 0 and valid[here, i, j]:
-                    if total > best_valid or (total == best_valid and total > 0 and names[m] < who_valid):
-                        best_valid, who_valid = total, names[m]
+                better = total > best_valid or (total == best_valid and total > 0 and names[m] < who_valid)
+                if better and here >= 0 and valid[here, i, j]:
+                    best_valid, who_valid = total, names[m]
             if who_valid < 0:
                 for n in range(photos.shape[0]):
                     if valid[n, i, j]:
@@ -95,7 +95,7 @@ def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
 
 
 @njit(cache=True, nogil=True)
-def place(pixels, top, left, owner, photo, picture):  # type: ignore[no-untyped-def]
+def place(pixels, top, left, owner, photo, picture):
     """Copy a photo's pixels to where it is the owner.
 
     Parameters
@@ -117,7 +117,7 @@ def place(pixels, top, left, owner, photo, picture):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def compare(pixels, valid, frame, picture, owner, weight_owner, photo, difference, weight):  # type: ignore[no-untyped-def]
+def compare(pixels, valid, frame, picture, owner, weight_owner, photo, difference, weight):
     """Difference of a photo from a picture, zero where either is empty, and the photo's share, in a part of a tile.
 
     Parameters
@@ -155,7 +155,7 @@ def compare(pixels, valid, frame, picture, owner, weight_owner, photo, differenc
 
 
 @njit(cache=True, nogil=True)
-def finish(picture, owner, frame, correction, taps, top, target, owner_target):  # type: ignore[no-untyped-def]
+def finish(picture, owner, frame, correction, taps, top, target, owner_target):
     """Add a smooth correction to a part of a tile, round it and store it; pixels without owner become zero.
 
     Parameters

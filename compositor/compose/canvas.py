@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from compositor.compose.projections import PROJECTIONS
-from compositor.compose.views import border_directions, see
+from compositor.compose.views import border_directions, resolution, see
 from compositor.errors import LimitError, OptionError, TooFewPhotosError
 from compositor.options import ComposeOptions
 from compositor.registration import Registration
@@ -26,6 +26,7 @@ PLAN_PIXELS = 0.15e6
 LARGEST_PLAN = 16e6
 LARGEST_SIDE, LARGEST_AREA = 2**24, 2**36
 TURN = 2 * math.pi
+POLES = np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ def footprint(camera: Camera, projection: str) -> Footprint:
     top, bottom = float(v.min()), float(v.max())
     if not surface.cyclic:
         return Footprint(float(u.min()), float(u.max()), top, bottom)
-    poles = see(camera, np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]]))[1]
+    poles = see(camera, POLES)[1]
     around = np.unwrap(np.append(u, u[0]))
     # Once round the photo's border the angle comes back to itself, unless the border runs around a pole. Close to a pole it jumps.
     if poles.any() or abs(around[-1] - around[0]) > math.pi or np.abs(np.diff(around)).max() > 1.0:
@@ -80,6 +81,8 @@ def _join_turns(prints: Sequence[Footprint]) -> tuple[float, float]:
 
 def choose_projection(cameras: Sequence[Camera]) -> str:
     """The plainest projection that shows a set of views without much stretching."""
+    if any(camera.plane is not None for camera in cameras):
+        return "plane"
     prints = [footprint(camera, "spherical") for camera in cameras]
     left, right = _join_turns(prints)
     top, bottom = min(p.top for p in prints), max(p.bottom for p in prints)
@@ -94,15 +97,21 @@ def choose_projection(cameras: Sequence[Camera]) -> str:
 def _check_reach(cameras: Sequence[Camera], projection: str) -> None:
     """Refuse a projection that would have to be stretched without end."""
     surface = PROJECTIONS[projection]
-    if surface.widest >= math.pi:
-        return
     for camera in cameras:
         directions = border_directions(camera)
+        if camera.plane is not None:
+            if projection != "plane":
+                raise OptionError(f"projection {projection!r} cannot show {camera.name}, which is a photo of a plane; choose plane or auto")
+            if directions[:, 2].min() <= 0:
+                raise OptionError(f"{camera.name} looks beyond the horizon of the plane it is to be drawn on; leave that photo out")
+            continue
+        if surface.widest >= math.pi:
+            continue
         if surface.cyclic:
-            away = float(np.arcsin(np.abs(directions[:, 1]).max()))
-            away = math.pi / 2 if see(camera, np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]]))[1].any() else away
+            away = math.asin(min(1.0, np.abs(directions[:, 1]).max()))
+            away = math.pi / 2 if see(camera, POLES)[1].any() else away
         else:
-            away = float(np.arccos(directions[:, 2].min()))
+            away = math.acos(max(-1.0, directions[:, 2].min()))
         if away > surface.widest:
             others = "spherical" if surface.cyclic else "cylindrical or spherical"
             raise OptionError(
@@ -140,7 +149,7 @@ def plan_canvas(registration: Registration, options: ComposeOptions) -> Canvas:
     projection = choose_projection(cameras) if options.projection == "auto" else options.projection
     _check_reach(cameras, projection)
     prints = [footprint(camera, projection) for camera in cameras]
-    scale = float(np.median([camera.focal for camera in cameras])) * options.scale
+    scale = float(np.median([resolution(camera) for camera in cameras])) * options.scale
     top, bottom = min(p.top for p in prints), max(p.bottom for p in prints)
     left, right = min(p.left for p in prints), max(p.right for p in prints)
     if PROJECTIONS[projection].cyclic:
@@ -148,8 +157,8 @@ def plan_canvas(registration: Registration, options: ComposeOptions) -> Canvas:
     wraps = PROJECTIONS[projection].cyclic and (TURN - (right - left)) * scale < 1
     if not max(right - left, bottom - top) * scale < LARGEST_SIDE or (right - left) * (bottom - top) * scale**2 > LARGEST_AREA:
         raise LimitError(
-            f"the panorama would have {(right - left) * scale:.3g} x {(bottom - top) * scale:.3g} pixels, at most {LARGEST_SIDE} a side and "
-            f"{LARGEST_AREA} in all can be drawn; try a smaller scale or another projection"
+            f"the panorama would have {(right - left) * scale:.3g} x {(bottom - top) * scale:.3g} pixels; "
+            f"at most {LARGEST_SIDE} a side and {LARGEST_AREA} in all can be drawn; try a smaller scale or another projection"
         )
     if wraps:
         width = _round_turn(TURN * scale)
@@ -169,7 +178,7 @@ def _round_turn(width: float) -> int:
     step = 1
     while step < 32 and step * 128 <= width:
         step *= 2
-    return max(step, math.ceil(width / step) * step)
+    return int(max(step, math.ceil(width / step) * step))
 
 
 def plan_reduction(registration: Registration, canvas: Canvas) -> int:
@@ -177,7 +186,7 @@ def plan_reduction(registration: Registration, canvas: Canvas) -> int:
 
     A power of two, so that the reduced canvas is a level of the blending pyramid.
     """
-    areas = [camera.size[0] * camera.size[1] * (canvas.scale / camera.focal) ** 2 for camera in registration.cameras]
+    areas = [camera.size[0] * camera.size[1] * (canvas.scale / resolution(camera)) ** 2 for camera in registration.cameras]
     level = round(math.log2(max(1.0, float(np.median(areas)) / PLAN_PIXELS)) / 2)
     factor = 2 ** min(level, 5)
     while factor < 32 and canvas.size[0] * canvas.size[1] > LARGEST_PLAN * factor**2:
@@ -195,4 +204,3 @@ def reduced_canvas(canvas: Canvas, factor: int) -> Canvas:
     w, h = canvas.size
     size = (w // factor if canvas.wraps else -(-(w - 1) // factor) + 1, -(-(h - 1) // factor) + 1)
     return Canvas(canvas.projection, canvas.scale / factor, canvas.left / factor, canvas.top / factor, size, canvas.wraps)
-

@@ -8,6 +8,7 @@ it is a label per reduced pixel, a gain per photo, a smooth correction, and wher
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -19,9 +20,9 @@ from numpy.typing import NDArray
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, gaussian_variance
 from compositor.compose.canvas import Footprint, footprint, plan_reduction, reduced_canvas
 from compositor.compose.exposure import estimate_gains, gain_table, overlaps
-from compositor.compose.seams import find_seams
-from compositor.compose.views import border_directions
 from compositor.compose.projections import PROJECTIONS
+from compositor.compose.seams import find_seams
+from compositor.compose.views import border_directions, resolution
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, grade_pixels, locate
 from compositor.compose.warped import Warped
 from compositor.options import ComposeOptions
@@ -35,7 +36,7 @@ Bools = NDArray[np.bool_]
 UNSURE = 2
 """Reduced pixels by which the reduced outline of a photo may differ from its outline at full size."""
 REACH = 6
-"""Reduced pixels around a photo's labels where the full size needs it: 4 for the fine bands' reach, 1 for interpolated labels, 1 to spare."""
+"""Reduced pixels around a photo's labels where the full size needs it: fine bands reach 4, interpolated labels 1, and 1 to spare."""
 MOST_BANDS = 8
 
 
@@ -137,7 +138,7 @@ def make_plan(
     reduced = reduced_canvas(canvas, factor)
     sheet, (width, height) = Sheet.of(reduced), reduced.size
     smalls = []
-    for small in pool.map(lambda pair: _draw_small(*pair, sheet), zip(registration.cameras, photos, strict=True)):
+    for small in pool.map(_draw_small, registration.cameras, photos, itertools.repeat(sheet)):
         smalls.append(small)
         progress("plan", len(smalls), len(photos))
     warped = [small.warped for small in smalls]
@@ -158,15 +159,14 @@ def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> _Small:
     canvas = sheet.canvas
     box = plan_box(footprint(camera, canvas.projection), canvas)
     # A hair less than the canvas' scale, so that a JPEG decoded at 1/8 needs no resizing.
-    share = (1 - 1e-6) * canvas.scale / camera.focal
+    share = (1 - 1e-6) * canvas.scale / resolution(camera)
     decoded = extend_colours(photo.reduced(camera.size[0] * camera.size[1] * share**2 / 1e6))
     whole = np.iinfo(photo.dtype).max if np.issubdtype(photo.dtype, np.integer) else 1
     decoded = dataclasses.replace(decoded, pixels=decoded.pixels.astype(np.float32) * np.float32(1 / whole))
-    map_x, map_y, inside, used = locate(camera, decoded, sheet, box)
-    mask = inside.copy()
-    pixels = draw(decoded, map_x, map_y, mask, used, table=None, smooth=False)
+    places = locate(camera, decoded, sheet, box)
+    pixels, mask = draw(decoded, places, table=None, smooth=False)
     pixels[~mask] = 0
-    touched = inside.copy()
+    touched = places.valid.copy()
     _mark_border(camera, canvas, box, touched)
     around = _goes_around(box, canvas)
     return _Small(Warped(pixels, mask, (box.left, box.top)), box, may=_widen(touched, UNSURE, around), must=~_widen(~mask, UNSURE, around))
@@ -243,9 +243,7 @@ def gather(picture: NDArray, box: Box, wraps: bool) -> NDArray:  # type: ignore[
     return np.asarray(picture[rows[:, None], columns])
 
 
-def blend_coarse(
-    warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Canvas, levels: int, bands: int
-) -> NDArray[np.float32]:
+def blend_coarse(warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Canvas, levels: int, bands: int) -> NDArray[np.float32]:
     """Sum of the coarse bands of the blend.
 
     Parameters
@@ -294,7 +292,7 @@ def blend_coarse(
 
 
 def _smooth_share(mine: Bools, levels: int) -> NDArray[np.float32]:
-    """A photo's share of every reduced pixel, (h, w, 1), as the pyramid's level would have it: its labels, blurred as much as that level is."""
+    """A photo's share of every reduced pixel, (h, w, 1): its labels, blurred as much as that level of a Gaussian pyramid is."""
     part = gaussian_variance(levels) / 2
     kernel = np.array([part, 1 - 2 * part, part], np.float32)
     share = cv2.sepFilter2D(mine.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)

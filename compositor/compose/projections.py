@@ -1,7 +1,8 @@
 """Surfaces a panorama can be drawn on.
 
-A projection takes world directions to coordinates (u, v) in units of the canvas scale, and back. All of today's are separable: the direction
-at (u, v) is (a * c, s, b * c) with (a, b) of the column alone and (c, s) of the row alone, so a tile needs trigonometry only along its edges.
+A projection takes world directions to coordinates (u, v) in units of the canvas scale, and back. All of today's are separable: the
+direction at (u, v) is (a * c, s, b * c) with (a, b) of the column alone and (c, s) of the row alone, so that a tile needs trigonometry only
+along its edges.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlargi
 from compositor.compose.exposure import gain_table
 from compositor.compose.plan import Plan, gather
 from compositor.compose.tiles import TILE, Tile, cut_tiles
+from compositor.compose.views import resolution
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.kernels.tile import choose_owners, compare, finish, place
 from compositor.types import Camera, Decoded, Photo, Pixels, Progress
@@ -26,6 +26,7 @@ __all__ = ["render"]
 
 Floats = NDArray[np.float32]
 Owners = NDArray[np.int16]
+_Waiting = dict[Tile, dict[int, "_Piece"]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,44 +76,46 @@ def render(
     job = _Job(plan, Sheet.of(plan.canvas), enlarging_taps(plan.factor.bit_length() - 1), pixels, owner)
     order = sorted(range(len(photos)), key=lambda k: (plan.needs[k].box.left, plan.needs[k].box.top, k))
     turn = {k: position for position, k in enumerate(order)}
-    tiles = cut_tiles(plan, side)
     tiles_of: dict[int, list[Tile]] = defaultdict(list)
-    for tile in tiles:
+    for tile in cut_tiles(plan, side):
         for k in tile.pieces:
             tiles_of[k].append(tile)
-    waiting: dict[tuple[int, int], dict[int, _Piece]] = defaultdict(dict)
+    waiting: _Waiting = {}
     decoding = pool.submit(_decode, photos[order[0]], cameras[order[0]], plan)
     for position, k in enumerate(order):
         decoded = decoding.result()
         if position + 1 < len(order):
             decoding = pool.submit(_decode, photos[order[position + 1]], cameras[order[position + 1]], plan)
-        table = gain_table(plan.gains[k], decoded.pixels.dtype)
-        here = [(tile, max(tile.pieces, key=turn.__getitem__) == k) for tile in tiles_of[k]]
-        held = [waiting.pop((tile.box.left, tile.box.top), {}) if last else waiting[tile.box.left, tile.box.top] for tile, last in here]
-        # The tiles differ, so no two threads touch the same dictionary or the same pixels.
-        list(pool.map(lambda work: _draw_into(job, k, cameras[k], decoded, table, *work), [(t, last, p) for (t, last), p in zip(here, held, strict=True)]))
+        work = [(tile, max(tile.pieces, key=turn.__getitem__) == k) for tile in tiles_of[k]]
+        _draw_photo(job, k, cameras[k], decoded, work, waiting, pool)
         progress("render", position + 1, len(order))
     return pixels, owner
 
 
 def _decode(photo: Photo, camera: Camera, plan: Plan) -> Decoded:
     """A photo's pixels: all of them, or fewer where the canvas shows it much smaller, so that nothing aliases."""
-    share = plan.canvas.scale / camera.focal
+    share = plan.canvas.scale / resolution(camera)
     if share > 0.75:
         return extend_colours(photo.full())
     return extend_colours(photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6))
 
 
-def _draw_into(
-    job: _Job, k: int, camera: Camera, decoded: Decoded, table: Any, tile: Tile, last: bool, pieces: dict[int, _Piece]
+def _draw_photo(
+    job: _Job, k: int, camera: Camera, decoded: Decoded, work: Sequence[tuple[Tile, bool]], waiting: _Waiting, pool: Executor
 ) -> None:
-    """Draw a photo into a tile, and finish the tile if nothing else is to come."""
-    box = tile.pieces[k]
-    map_x, map_y, valid, used = locate(camera, decoded, job.sheet, box)
-    pieces[k] = _Piece(box, draw(decoded, map_x, map_y, valid, used, table=table, smooth=True), valid)
-    if last:
-        _finish_tile(job, tile, dict(sorted(pieces.items())))
-        pieces.clear()
+    """Draw a photo into the tiles that need it, and finish those for which it was the last one."""
+    table = gain_table(job.plan.gains[k], decoded.pixels.dtype)
+
+    def draw_tile(tile: Tile, last: bool) -> None:
+        places = locate(camera, decoded, job.sheet, tile.pieces[k])
+        # No two threads have the same tile, so none touches another's pieces or pixels.
+        pieces = waiting.pop(tile, {}) if last else waiting.setdefault(tile, {})
+        pieces[k] = _Piece(tile.pieces[k], *draw(decoded, places, table=table, smooth=True))
+        if last:
+            _finish_tile(job, tile, dict(sorted(pieces.items())))
+
+    for _ in pool.map(draw_tile, *zip(*work, strict=True)):
+        pass
 
 
 def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
@@ -123,8 +126,7 @@ def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
         place(piece.pixels, piece.box.top - tile.outer.top, piece.box.left - tile.outer.left, owner, k, picture)
     if job.plan.bands and len(pieces) > 1:
         _blend_fine(job.plan, tile, pieces, picture, owner, weight_owner)
-    whole = np.issubdtype(job.pixels.dtype, np.integer)
-    top = np.float32(np.iinfo(job.pixels.dtype).max if whole else 0)
+    top = np.float32(0 if job.pixels.dtype == np.float32 else np.iinfo(job.pixels.dtype).max)
     correction = _correction(job.plan, tile.box) * (top or np.float32(1))
     frame = np.array([tile.box.top - tile.outer.top, tile.box.left - tile.outer.left, tile.box.top, tile.box.left, *tile.box.shape])
     finish(picture, owner, frame, correction, job.taps, top, job.pixels, job.owner)

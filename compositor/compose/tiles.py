@@ -7,7 +7,6 @@ computed in it depends on positions on the canvas only, so the result does not d
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def cut_tiles(plan: Plan, side: int = TILE) -> list[Tile]:
     """
     factor, (width, height) = plan.factor, plan.canvas.size
     side = -(-side // factor) * factor
-    margin = 4 * factor if 0 < plan.bands else 0
+    margin = 4 * factor if plan.bands > 0 else 0
     tiles = []
     for top in range(0, height, side):
         for left in range(0, width, side):
@@ -77,8 +76,8 @@ def _piece(need: Need, plan: Plan, outer: Box) -> Box | None:
     # Reduced pixels whose neighbourhood touches the tile.
     reduced = Box(outer.left // factor, outer.top // factor, -(-outer.right // factor) + 1, -(-outer.bottom // factor) + 1)
     found: list[Box] = []
-    turns: Sequence[int] = range((reduced.left - need.box.right) // w, (reduced.right - need.box.left) // w + 1) if plan.canvas.wraps else (0,)
-    for turn in turns:
+    first, last = (reduced.left - need.box.right) // w, (reduced.right - need.box.left) // w
+    for turn in range(first, last + 1) if plan.canvas.wraps else (0,):
         here = Box(need.box.left + turn * w, need.box.top, need.box.right + turn * w, need.box.bottom)
         common = reduced.clip(here)
         if not common:

@@ -1,4 +1,7 @@
-"""What a camera sees: from world directions to its pixels and back."""
+"""What a camera sees: from world directions to its pixels and back.
+
+For photos of a plane, homogeneous coordinates (X, Y, 1) on that plane take the place of world directions.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from numpy.typing import NDArray
 
 from compositor.types import Camera
 
-__all__ = ["border_directions", "largest_radius", "ray_directions", "see"]
+__all__ = ["border_directions", "largest_radius", "ray_directions", "resolution", "see", "world_to_camera"]
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +31,25 @@ def largest_radius(distortion: tuple[float, float]) -> float:
     return math.sqrt(min(turning)) if turning else math.inf
 
 
+def world_to_camera(camera: Camera) -> Floats:
+    """The matrix, (3, 3), that takes world directions to camera coordinates, with positive depth for what the camera looks at."""
+    inverse = camera.inverse_view
+    if camera.plane is None:
+        return inverse
+    # A homography has any factor, of either sign; with this one the plane has depth one at the photo's centre.
+    return np.asarray(inverse * camera.plane[2, 2])
+
+
+def resolution(camera: Camera) -> float:
+    """Photo pixels per radian of a camera's view, or per unit of the plane it shows, at the photo's centre."""
+    if camera.plane is None:
+        return camera.focal
+    (a, b, c), (d, e, f), (g, h, i) = camera.plane
+    # Derivatives of (a x + b y + c) / (g x + h y + i) and of the like for the second row, at x = y = 0.
+    area = ((a * i - c * g) * (e * i - f * h) - (b * i - c * h) * (d * i - f * g)) / i**4
+    return float(camera.focal / math.sqrt(abs(area)))
+
+
 def see(camera: Camera, directions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """Where a camera sees world directions.
 
@@ -44,7 +66,7 @@ def see(camera: Camera, directions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     seen : (n,) bool
         In front of the camera, before the distortion folds, and within the photo's pixels.
     """
-    x, y, z = _turn(camera.rotation.T, directions).T
+    x, y, z = _turn(world_to_camera(camera), directions).T
     front = z > 1e-9
     rays = np.stack([x, y], axis=1) / np.where(front, z, 1.0)[:, None]
     r2 = (rays**2).sum(axis=1)
@@ -63,7 +85,9 @@ def ray_directions(camera: Camera, points: Floats) -> Floats:
     distorted = np.hypot(*rays.T)
     radius = _undistort(distorted, camera.distortion)
     rays *= (radius / np.where(distorted > 0, distorted, 1.0))[:, None]
-    directions = _turn(camera.rotation, np.column_stack([rays, np.ones(len(rays))]))
+    directions = _turn(camera.view, np.column_stack([rays, np.ones(len(rays))]))
+    if camera.plane is not None:
+        directions *= np.sign(camera.plane[2, 2])
     return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
 

@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.projections import canvas_columns, canvas_rows
-from compositor.compose.views import largest_radius
+from compositor.compose.views import largest_radius, world_to_camera
 from compositor.kernels.projection import locate_pixels
+from compositor.kernels.tile import grade
 from compositor.types import Camera, Canvas, Decoded
 
-__all__ = ["Box", "Sheet", "draw", "extend_colours", "grade_pixels", "locate"]
+__all__ = ["Box", "Places", "Sheet", "draw", "extend_colours", "grade_pixels", "locate"]
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 FROM_EDGE = 4
 """Pixels of the photo that are kept around those a rectangle shows: bicubic interpolation reaches two."""
 
 
 class Box(NamedTuple):
-    """Pixels left <= x < right, top <= y < bottom of a canvas. On one that wraps, columns may lie outside it: they are taken modulo its width."""
+    """Pixels left <= x < right, top <= y < bottom of a canvas. Columns outside of one that wraps are taken modulo its width."""
 
     left: int
     top: int
@@ -91,51 +93,57 @@ def lens_of(camera: Camera, decoded: Decoded) -> Floats:
     )
 
 
-def locate(camera: Camera, decoded: Decoded, sheet: Sheet, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], Box]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Places:
     """Where the pixels of a canvas rectangle lie in a decoded photo.
 
     Parameters
     ----------
-    camera : Camera
-    decoded : Decoded
-    sheet : Sheet
-    box : Box
-        Its rows lie on the canvas.
-
-    Returns
-    -------
     map_x, map_y : (h, w) float32
-        Positions in decoded pixels.
+        Positions in decoded pixels, multiples of 1/32.
     valid : (h, w) bool
         Where the photo's rectangle is seen.
     used : Box
-        The decoded pixels that are seen.
+        The decoded pixels that are seen; empty when none is.
     """
+
+    map_x: NDArray[np.float32]
+    map_y: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    used: Box
+
+
+def locate(camera: Camera, decoded: Decoded, sheet: Sheet, box: Box) -> Places:
+    """Where the pixels of a canvas rectangle, whose rows lie on the canvas, lie in a decoded photo."""
     sideways, forward = sheet.columns.take(np.arange(box.left, box.right), axis=1, mode="wrap")
     factor, down = sheet.rows[:, box.top : box.bottom]
-    R = camera.rotation
-    columns = R[0][:, None] * sideways + R[2][:, None] * forward
-    rows = np.concatenate([R[1][:, None] * down, factor[None]])
+    right, below, ahead = world_to_camera(camera).T
+    columns = right[:, None] * sideways + ahead[:, None] * forward
+    rows = np.concatenate([below[:, None] * down, factor[None]])
     map_x, map_y = np.empty(box.shape, np.float32), np.empty(box.shape, np.float32)
     valid = np.empty(box.shape, np.bool_)
     low_x, high_x, low_y, high_y = locate_pixels(columns, rows, lens_of(camera, decoded), map_x, map_y, valid)
-    return map_x, map_y, valid, Box(int(low_x), int(low_y), int(high_x) + 1, int(high_y) + 1)
+    return Places(map_x, map_y, valid, Box(int(low_x), int(low_y), int(high_x) + 1, int(high_y) + 1))
 
 
-def draw(
-    decoded: Decoded, map_x: NDArray[np.float32], map_y: NDArray[np.float32], valid: NDArray[np.bool_], used: Box, *, table: Any, smooth: bool
-) -> NDArray[np.float32]:
-    """A photo's pixels at the given positions, (h, w, 3) float32; ``valid`` loses the pixels that its mask excludes.
+def draw(decoded: Decoded, places: Places, *, table: Floats32 | None, smooth: bool) -> tuple[Floats32, NDArray[np.bool_]]:
+    """A photo's pixels at given places.
 
     Parameters
     ----------
     decoded : Decoded
-    map_x, map_y, valid, used
-        As ``locate`` gives them.
+    places : Places
     table : (3, n) float32 or None
         As for ``grade_pixels``.
     smooth : bool
         Bicubic interpolation, which keeps detail at full size; else bilinear.
+
+    Returns
+    -------
+    pixels : (h, w, 3) float32
+        Graded, in the units of the photo; meaningless where not valid.
+    valid : (h, w) bool
+        Where the photo is seen and its mask has pixels.
 
     Notes
     -----
@@ -143,19 +151,18 @@ def draw(
     are multiples of 1/32, so moving their origin changes no bit of the result. Beyond its edge the photo goes on with its edge's colour.
     """
     h, w = decoded.pixels.shape[:2]
-    crop = used.grow(FROM_EDGE).clip(Box(0, 0, w, h))
-    if not used:
-        return np.zeros((*valid.shape, 3), np.float32)
-    origin_x, origin_y = np.float32(crop.left), np.float32(crop.top)
-    map_x, map_y = map_x - origin_x, map_y - origin_y
+    if not places.used:
+        return np.zeros((*places.valid.shape, 3), np.float32), places.valid
+    crop = places.used.grow(FROM_EDGE).clip(Box(0, 0, w, h))
+    map_x, map_y = places.map_x - np.float32(crop.left), places.map_y - np.float32(crop.top)
     part = (slice(crop.top, crop.bottom), slice(crop.left, crop.right))
     pixels = grade_pixels(decoded.pixels[part], table)
     how = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
-    drawn = cv2.remap(pixels, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE)
-    if decoded.mask is not None:
-        mask = np.ascontiguousarray(decoded.mask[part]).view(np.uint8)
-        valid &= cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0
-    return np.asarray(drawn, np.float32)
+    drawn = np.asarray(cv2.remap(pixels, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    if decoded.mask is None:
+        return drawn, places.valid
+    mask = np.ascontiguousarray(decoded.mask[part]).view(np.uint8)
+    return drawn, places.valid & (cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0)
 
 
 def grade_pixels(pixels: NDArray[Any], table: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -175,8 +182,6 @@ def grade_pixels(pixels: NDArray[Any], table: NDArray[np.float32] | None) -> NDA
         return np.ascontiguousarray(pixels, np.float32)
     graded = np.empty(pixels.shape, np.float32)
     if pixels.dtype != np.float32:
-        from compositor.kernels.tile import grade
-
         grade(pixels, table, graded)
         return graded
     steps = table.shape[1] - 1
