@@ -36,8 +36,8 @@ Exit codes:
 Files are written with 0 and 3 only."""
 
 
-class Terminated(BaseException):
-    """Somebody asked the process to end."""
+class Stopped(BaseException):
+    """Somebody asked the process to end; holds the number of the signal."""
 
 
 def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -63,7 +63,8 @@ for command in (stitch, register, compose, info, demo):
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -79,12 +80,9 @@ def run(arguments: list[str]) -> int:
         context = getattr(error, "ctx", None)
         console.error(f"{error.format_message()} ({context.command_path} --help)" if context else error.format_message())
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        console.error("interrupted")
-        return 128 + signal.SIGINT
-    except Terminated:
-        console.error("terminated")
-        return 128 + signal.SIGTERM
+    except Stopped as stopped:
+        console.error(f"stopped by {signal.Signals(stopped.args[0]).name}")
+        return int(128 + stopped.args[0])
     except Exception as error:  # the last place where a person can be told in one line
         if console.debug:
             traceback.print_exc()
@@ -103,6 +101,6 @@ def explain(error: Exception, console: Console) -> int:
     return CompositorError.exit_code
 
 
-def terminate(_: int, __: FrameType | None) -> NoReturn:
+def stop(number: int, _: FrameType | None) -> NoReturn:
     """Unwind, so that temporary files are removed."""
-    raise Terminated
+    raise Stopped(number)

@@ -1,0 +1,328 @@
+"""The command line: what it prints where, what it exits with, and what it leaves on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from compositor.cli.entry import run
+from compositor.images import open_photo, write_image
+
+
+@pytest.fixture
+def command(capfd):
+    """Runs a command; gives its exit code, stdout and the lines on stderr."""
+
+    def call(*arguments):
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return code, out, err.splitlines()
+
+    return call
+
+
+def process(*arguments, **settings):
+    """A command in a process of its own."""
+    line = [sys.executable, "-m", "compositor", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, **settings)
+
+
+def texture(seed, size=(240, 320)):
+    """A picture with much to recognise, and nothing in common with that of another seed."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (size[0] // 8, size[1] // 8, 3), np.uint8)
+    return np.kron(coarse, np.ones((8, 8, 1), np.uint8))
+
+
+def test_stitch_tells_what_it_made(command, photos, tmp_path):
+    output, registration = tmp_path / "panorama.tif", tmp_path / "photos.json"
+    code, out, err = command("stitch", *photos, "-o", output, "--registration", registration, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["schema"] == 1
+    assert result["used"] == [os.path.basename(path) for path in photos]
+    assert result["left_out"] == []
+    assert tuple(result["size"]) == open_photo(output).size
+    assert result["projection"] == "plane"
+    assert result["model"] == "rotation"
+    assert {"read", "features", "match", "adjust", "render", "write"} <= set(result["seconds"])
+    assert all(seconds >= 0 for seconds in result["seconds"].values())
+    assert result["peak_memory_mb"] > 0
+    assert result["output"] == str(output)
+    assert len(json.loads(registration.read_text())["photos"]) == 3
+    assert err == [f"{output}: {result['size'][0]}x{result['size'][1]}, plane, 3 of 3 photos"]
+
+
+def test_quiet_says_nothing_when_all_is_well(command, photos, tmp_path):
+    assert command("stitch", *photos, "-o", tmp_path / "panorama.png", "-q") == (0, "", [])
+
+
+def test_bad_files_among_good_ones_are_named_and_left_out(command, photos, views, tmp_path):
+    write_image(tmp_path / "whole.jpg", views[0].pixels)
+    content = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "truncated.jpg").write_bytes(content[: len(content) // 2])
+    (tmp_path / "text.jpg").write_text("not a picture\n")
+    write_image(tmp_path / "dot.png", np.zeros((1, 1, 3), np.uint8))
+    write_image(tmp_path / "stranger.png", texture(1))
+    bad = [tmp_path / name for name in ("truncated.jpg", "text.jpg", "dot.png", "stranger.png", "missing.jpg")]
+    code, out, err = command("stitch", *photos, *bad, photos[0], "-o", tmp_path / "panorama.png", "--json")
+    result = json.loads(out)
+    assert code == 3
+    assert len(result["used"]) == 3
+    assert len(result["left_out"]) == 6
+    assert (tmp_path / "panorama.png").exists()
+    for path in bad:
+        (reason,) = [entry["reason"] for entry in result["left_out"] if entry["name"] == path.name]
+        assert len([line for line in err if line.startswith("compositor: warning: ") and path.name in line and reason in line]) == 1
+    assert len([line for line in err if line.startswith("compositor: warning: ")]) == 6
+
+
+def one_error(code, out, err):
+    """The one line that says why a command gave nothing."""
+    assert code != 0
+    assert out == ""
+    (line,) = [line for line in err if not line.startswith("compositor: warning: ")]
+    assert line.startswith("compositor: error: ")
+    return line
+
+
+BAD_SETS = {
+    "one photo": (["view-1.png"], 4),
+    "unrelated photos": (["view-1.png", "stranger.png"], 4),
+    "one photo twice": (["view-1.png", "view-1.png"], 4),
+    "a copy": (["view-1.png", "copy.png"], 4),
+    "a dot and a photo": (["dot.png", "view-1.png"], 4),
+    "texts named .jpg": (["text.jpg", "text2.jpg"], 4),
+    "files that are not there": (["missing-1.jpg", "missing-2.jpg"], 4),
+    "no photos": ([], 2),
+    "an empty folder": (["empty"], 2),
+    "a pattern without files": (["*.gif"], 2),
+    "an unknown option": (["view-1.png", "view-2.png", "--colour"], 2),
+    "an unknown choice": (["view-1.png", "view-2.png", "--blend", "magic"], 2),
+    "a value out of range": (["view-1.png", "view-2.png", "--scale", "9"], 2),
+    "too little memory allowed": (["view-1.png", "view-2.png", "--max-memory", "1"], 5),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_folder(photos, views, tmp_path_factory):
+    """Good and bad photos side by side."""
+    folder = tmp_path_factory.mktemp("bad")
+    for path in photos:
+        shutil.copy(path, folder)
+    shutil.copy(photos[0], folder / "copy.png")
+    write_image(folder / "stranger.png", texture(1))
+    write_image(folder / "dot.png", np.zeros((1, 1, 3), np.uint8))
+    for name in ("text.jpg", "text2.jpg"):
+        (folder / name).write_text("not a picture\n")
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("case", BAD_SETS)
+def test_bad_input_gets_one_line_and_its_code(command, bad_folder, case, monkeypatch):
+    monkeypatch.chdir(bad_folder)
+    before = sorted(os.listdir())
+    arguments, expected = BAD_SETS[case]
+    code, out, err = command("stitch", *arguments, "-o", "panorama.png", "--registration", "photos.json")
+    one_error(code, out, err)
+    assert code == expected
+    assert sorted(os.listdir()) == before
+
+
+BAD_OUTPUTS = {
+    "exists": "view-2.png",
+    "folder missing": "nowhere/panorama.png",
+    "unknown ending": "panorama.xyz",
+    "no ending": "panorama",
+    "an input": "view-1.png",
+    "a folder": "empty",
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("case", BAD_OUTPUTS)
+def test_outputs_are_checked_before_any_work(command, bad_folder, case, monkeypatch):
+    """The photos are not there, and it is the output that is complained about."""
+    monkeypatch.chdir(bad_folder)
+    before = {name: os.path.getmtime(name) for name in os.listdir()}
+    output = [] if BAD_OUTPUTS[case] is None else ["-o", BAD_OUTPUTS[case]]
+    code, out, err = command("stitch", "view-1.png", "missing-1.jpg", "missing-2.jpg", *output)
+    assert "output" in one_error(code, out, err) or BAD_OUTPUTS[case] is None or BAD_OUTPUTS[case] in one_error(code, out, err)
+    assert code == 2
+    assert {name: os.path.getmtime(name) for name in os.listdir()} == before
+
+
+def test_input_is_not_overwritten_even_when_overwriting_is_allowed(command, bad_folder, monkeypatch):
+    monkeypatch.chdir(bad_folder)
+    content = (bad_folder / "view-1.png").read_bytes()
+    code, out, err = command("stitch", "view-1.png", "view-2.png", "-o", "./view-1.png", "--overwrite")
+    assert code == 2
+    assert "an input" in one_error(code, out, err)
+    assert (bad_folder / "view-1.png").read_bytes() == content
+
+
+def test_overwrite_replaces(command, photos, tmp_path):
+    output = tmp_path / "panorama.png"
+    output.write_text("old")
+    assert command("stitch", *photos, "-o", output)[0] == 2
+    assert output.read_text() == "old"
+    assert command("stitch", *photos, "-o", output, "--overwrite")[0] == 0
+    assert open_photo(output).size[0] > 480
+
+
+def test_dry_run_tells_what_stitch_would_make_and_writes_nothing(command, photos, tmp_path):
+    code, out, _ = command("stitch", *photos, "-o", tmp_path / "panorama.png", "--dry-run", "--json")
+    plan = json.loads(out)
+    assert code == 0
+    assert os.listdir(tmp_path) == []
+    assert plan["memory_mb"] > 0
+    assert plan["output"] is None
+    made = json.loads(command("stitch", *photos, "-o", tmp_path / "panorama.png", "--json")[1])
+    assert (plan["size"], plan["projection"], plan["used"]) == (made["size"], made["projection"], made["used"])
+    code, out, _ = command("stitch", *photos, "--dry-run")
+    assert code == 0
+    assert "plane" in out
+
+
+def test_compose_of_a_saved_registration_gives_the_bytes_of_stitch(command, photos, tmp_path):
+    saved = tmp_path / "photos.json"
+    assert command("stitch", *photos, "-o", tmp_path / "stitched.tif")[0] == 0
+    code, out, _ = command("register", *photos, "-o", saved, "--json")
+    assert code == 0
+    assert json.loads(out)["output"] == str(saved)
+    assert command("compose", saved, *reversed(photos), "-o", tmp_path / "composed.tif")[0] == 0
+    assert (tmp_path / "composed.tif").read_bytes() == (tmp_path / "stitched.tif").read_bytes()
+
+
+def test_compose_takes_renamed_photos_in_order_and_refuses_too_few(command, photos, tmp_path):
+    saved = tmp_path / "photos.json"
+    command("register", *photos, "-o", saved)
+    renamed = [shutil.copy(path, tmp_path / f"frame{number}.png") for number, path in enumerate(photos)]
+    assert command("compose", saved, *photos, "-o", tmp_path / "a.png")[0] == 0
+    assert command("compose", saved, *renamed, "-o", tmp_path / "b.png")[0] == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    code, out, err = command("compose", saved, *renamed[:2], "-o", tmp_path / "c.png")
+    assert code == 1
+    assert "view-1.png, view-2.png, view-3.png" in one_error(code, out, err)
+
+
+def test_compose_leaves_out_photos_that_are_not_registered(command, photos, bad_folder, tmp_path):
+    command("register", *photos, "-o", tmp_path / "photos.json")
+    code, out, _ = command("compose", tmp_path / "photos.json", *photos, bad_folder / "stranger.png", "-o", tmp_path / "a.png", "--json")
+    assert code == 3
+    assert [entry["name"] for entry in json.loads(out)["left_out"]] == ["stranger.png"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[" * 200_000, '{"format": "compositor registration", "version": 99}'])
+def test_broken_registrations_are_refused(command, photos, tmp_path, content):
+    (tmp_path / "photos.json").write_text(content)
+    code, out, err = command("compose", tmp_path / "photos.json", *photos, "-o", tmp_path / "a.png")
+    assert code == 1
+    assert "photos.json" in one_error(code, out, err)
+
+
+def test_threads_do_not_change_the_bytes(photos, tmp_path):
+    """In processes of their own, because libraries settle their number of threads when they are loaded."""
+    for threads in (1, 2):
+        made = process(
+            "stitch", *photos, "-o", tmp_path / f"{threads}.png", "--registration", tmp_path / f"{threads}.json", "--threads", threads
+        )
+        assert made.returncode == 0, made.stderr
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+
+
+def test_folders_patterns_and_lists_name_photos_in_natural_order(command, photos, tmp_path, monkeypatch):
+    for number, path in zip((10, 9, 8), photos, strict=True):
+        shutil.copy(path, tmp_path / f"{number}.png")
+    (tmp_path / "notes.txt").write_text("not a photo")
+    (tmp_path / "list").write_text(f"{tmp_path / '8.png'}\n\n{tmp_path / '10.png'}\n")
+    for arguments, expected in (([tmp_path], "8 9 10"), ([tmp_path / "*.png"], "8 9 10"), (["--from-file", tmp_path / "list"], "8 10")):
+        code, out, _ = command("info", *arguments, "--json")
+        assert code == 0
+        assert [photo["name"] for photo in json.loads(out)["photos"]] == [f"{number}.png" for number in expected.split()]
+
+
+def test_info_tells_what_files_say(command, photos, bad_folder):
+    code, out, err = command("info", photos[0], bad_folder / "text.jpg")
+    assert code == 3
+    assert "view-1.png" in out
+    assert "480 x 360 px" in out
+    assert any("text.jpg" in line for line in err)
+
+
+def test_names_with_line_breaks_stay_on_one_line(command, photos, tmp_path):
+    strange = tmp_path / "two\nlines.jpg"
+    strange.write_text("not a picture")
+    _, _, err = command("info", photos[0], strange)
+    assert len([line for line in err if line.startswith("compositor: warning: ")]) == len(err) == 1
+
+
+def test_traceback_only_with_debug(command, tmp_path):
+    quiet = command("info", tmp_path / "missing.jpg")[2]
+    assert not any("Traceback" in line for line in quiet)
+    assert any("Traceback" in line for line in command("info", tmp_path / "missing.jpg", "--debug")[2])
+
+
+@pytest.mark.parametrize(("raised", "code", "said"), [(MemoryError(), 5, "memory"), (RuntimeError("odd"), 1, "odd")])
+def test_whatever_happens_ends_in_one_line(command, photos, tmp_path, monkeypatch, raised, code, said):
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("compositor.panorama.Panorama.save", fail)
+    found, out, err = command("stitch", *photos, "-o", tmp_path / "panorama.png")
+    assert found == code
+    assert said in one_error(found, out, err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_writing_leave_nothing_behind(photos, tmp_path, number):
+    """The signal comes when the picture is written but has not got its name yet."""
+    code = f"""
+        import os, sys
+        os.fsync = lambda descriptor: os.kill(os.getpid(), {int(number)})
+        from compositor.cli import main
+        main()
+    """
+    line = [sys.executable, "-c", textwrap.dedent(code), "stitch", *photos, "-o", str(tmp_path / "panorama.png")]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert ended.returncode == 128 + number
+    assert one_error(ended.returncode, ended.stdout, ended.stderr.splitlines())
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_keeps_what_was_there(photos, tmp_path):
+    resource = pytest.importorskip("resource")
+    output = tmp_path / "panorama.tif"
+    output.write_text("old")
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    ended = process("stitch", *photos, "-o", output, "--overwrite", preexec_fn=limit)
+    assert ended.returncode == 1
+    one_error(ended.returncode, ended.stdout, ended.stderr.splitlines())
+    assert output.read_text() == "old"
+    assert os.listdir(tmp_path) == ["panorama.tif"]
+
+
+def test_demo_measures_its_own_error(command, tmp_path):
+    code, out, _ = command("demo", "-o", tmp_path / "demo.jpg", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert len(result["used"]) == 6
+    # Views of 480 px have 0.07 degrees per pixel; a tenth of a pixel is far more than the estimate is off.
+    assert result["rotation_error_degrees"] < 0.02
+    assert result["focal_error_percent"] < 0.2
+    assert open_photo(tmp_path / "demo.jpg").size == tuple(result["size"])
