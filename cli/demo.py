@@ -17,11 +17,12 @@ from compositor.clock import StageClock
 
 @click.command(short_help="Stitch rendered views whose truth is known, and measure.")
 @click.option("-o", "--output", type=click.Path(), default="demo.jpg", show_default=True, help="The picture to write.")
+@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Quality of a JPEG output.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other views of the same photograph.")
 @console_options
 @click.pass_obj
-def demo(console: Console, /, output: str, overwrite: bool, seed: int) -> int:
+def demo(console: Console, /, output: str, quality: int, overwrite: bool, seed: int) -> int:
     """Render views of a photograph with known cameras, stitch them, measure the error.
 
     The photograph comes with scikit-image; nothing is downloaded.
@@ -42,7 +43,7 @@ def demo(console: Console, /, output: str, overwrite: bool, seed: int) -> int:
             write_image(path, view.pixels)
         panorama = compositor.stitch(paths, progress=clock)
         clock("write", 0, 1)
-        panorama.save(output, overwrite=overwrite)
+        panorama.save(output, overwrite=overwrite, quality=quality)
     errors = camera_errors(panorama.registration.cameras, [view.camera for view in views])
     degrees = math.degrees(errors.rotation)
     code = report_panorama(
