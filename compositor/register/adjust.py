@@ -21,8 +21,12 @@ from compositor.types import Camera, Match
 
 __all__ = ["Adjustment", "Problem", "adjust", "camera_table", "minimise", "noise_scale", "robust_cost", "squared_errors"]
 
-FOCAL_SIGMA = 0.5
-"""Standard deviation of the prior on log focal length: felt only where matches say nothing."""
+PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
+"""Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle
+in units of the focal length, of k1 and of k2. They are felt only where matches say nothing."""
+
+LENS_STEPS = (("k1", (3,)), ("principal point", (1, 2)), ("k2", (4,)))
+"""Lens parameters (places in a camera's row of the table) in the order in which they are tried."""
 
 EFFICIENT = 2.385
 """Cauchy's scale in standard deviations for 95 % efficiency under Gaussian noise (Holland & Welsch 1977)."""
@@ -97,18 +101,31 @@ class Freedom:
         return int(self.columns.max()) + 1
 
     @classmethod
-    def of(cls, model: MotionModel, cameras: int, *, focal: NDArray[np.int64] | None = None) -> Freedom:
-        """Free motions of all cameras, and focal lengths that cameras of one group (``focal``) share; none is free without groups."""
+    def of(cls, model: MotionModel, cameras: int, *, lens: NDArray[np.int64] | None = None) -> Freedom:
+        """Free motions of all cameras, and focal lengths that cameras of one ``lens`` share; none is free without lenses."""
         motions = len(model.generators)
         columns = np.full((cameras, PARAMETERS), -1, np.int64)
         columns[:, :motions] = np.arange(cameras * motions).reshape(cameras, motions)
-        if focal is not None:
-            columns[:, MOTION] = cameras * motions + focal
+        if lens is not None:
+            columns[:, MOTION] = cameras * motions + lens
         return cls(model.generators, columns)
+
+    def freeing(self, places: Sequence[int], groups: NDArray[np.int64]) -> Freedom:
+        """The same with some lens parameters free as well, or in smaller groups; cameras of one group share them."""
+        columns = self.columns.copy()
+        columns[:, [MOTION + place for place in places]] = -1
+        columns = np.unique(columns, return_inverse=True)[1].reshape(columns.shape) - 1  # no gaps in the numbering
+        for place in places:
+            columns[:, MOTION + place] = int(columns.max()) + 1 + groups
+        return Freedom(self.generators, columns)
 
 
 def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -> Adjustment:
-    """Refine the rotations and focal lengths of cameras that turn about one point until matched points meet.
+    """Refine cameras that turn about one point until matched points meet: rotations, focal lengths, and what the lens does.
+
+    Photos of equal size that start with one focal length are taken to come through one lens. Its radial distortion and principal
+    point, and focal lengths of their own, are let free one after the other, and stay free where that lowers the error by more
+    than the added freedom would by chance.
 
     Parameters
     ----------
@@ -117,27 +134,36 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
     problem : Problem
         The matches between them.
     focal : str
-        «shared»: cameras that start with one focal length keep one; «per-photo»: each has its own; «auto»: its own where that
-        lowers the error by more than the added freedom would.
+        «shared»: photos through one lens keep one focal length; «per-photo»: each has its own; «auto»: as the matches say.
 
     Returns
     -------
     Adjustment
     """
-    table, rotation = camera_table(cameras), MODELS["rotation"]
-    groups = np.unique(np.round(np.log(table[:, 0]), 6), return_inverse=True)[1]
-    together = Freedom.of(rotation, len(table), focal=groups)
-    shared = narrowing(table, problem, together)
-    scale = noise_scale(shared, problem)
-    best, cost = shared, robust_cost(shared, problem, scale)
-    if focal == "per-photo" or (focal == "auto" and groups.max() + 1 < len(table)):
-        apart = Freedom.of(rotation, len(table), focal=np.arange(len(table)))
-        own = minimise(shared, problem, apart, [scale])
-        own_cost = robust_cost(own, problem, scale)
-        if focal == "per-photo" or worth_it(cost, own_cost, apart.size - together.size, 4 * len(problem.first)):
-            best, cost = own, own_cost
-    errors = np.sqrt(squared_errors(best, problem).mean(axis=1))
-    return Adjustment(cameras_of(best, cameras), errors, cost)
+    table, alone = camera_table(cameras), np.arange(len(cameras))
+    lens = lens_groups(cameras)
+    freedom = Freedom.of(MODELS["rotation"], len(table), lens=lens)
+    table = narrowing(table, problem, freedom)
+    steps = [(places, lens) for _, places in LENS_STEPS]
+    if focal != "shared" and lens.max() + 1 < len(table):
+        steps.append(((0,), alone))
+    for places, groups in steps:
+        freer = freedom.freeing(places, groups)
+        tried = minimise(table, problem, freer, [noise_scale(table, problem)])
+        scale = noise_scale(tried, problem)
+        tried = minimise(tried, problem, freer, [scale])
+        costs = robust_cost(table, problem, scale), robust_cost(tried, problem, scale)
+        forced = focal == "per-photo" and places == (0,)
+        if forced or worth_it(*costs, freer.size - freedom.size, 2 * len(problem.first)):
+            table, freedom = tried, freer
+    errors = np.sqrt(squared_errors(table, problem).mean(axis=1))
+    return Adjustment(cameras_of(table, cameras), errors, robust_cost(table, problem, noise_scale(table, problem)))
+
+
+def lens_groups(cameras: Sequence[Camera]) -> NDArray[np.int64]:
+    """Number of every camera's lens: equal for photos of one size that start with one focal length."""
+    keys = [(*sorted(c.size), round(float(np.log(c.focal)), 6)) for c in cameras]
+    return np.array([sorted(set(keys)).index(key) for key in keys], np.int64)
 
 
 def camera_table(cameras: Sequence[Camera]) -> NDArray[np.float64]:
@@ -229,16 +255,21 @@ def minimise(
 def equations(
     table: NDArray[np.float64], start: NDArray[np.float64], problem: Problem, scale: float, freedom: Freedom
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Cost, gradient and Gauss-Newton matrix, with the weak prior that keeps focal lengths finite."""
+    """Cost, gradient and Gauss-Newton matrix, with the weak priors that keep lenses sane."""
     size, columns = freedom.size, freedom.columns
     gradient, hessian, errors = np.zeros(size), np.zeros((size, size)), np.empty((len(problem.first), 2))
     arrays = problem.pairs, problem.offsets, problem.first, problem.second
     cost = accumulate(table, freedom.generators, *arrays, scale, columns, gradient, hessian, errors)
-    free = columns[:, MOTION] >= 0
-    away, index = np.log(table[free, 0] / start[free, 0]), columns[free, MOTION]
-    np.add.at(gradient, index, away / FOCAL_SIGMA**2)
-    np.add.at(hessian, (index, index), 1 / FOCAL_SIGMA**2)
-    return cost + float(np.sum(away**2)) / FOCAL_SIGMA**2, gradient, hessian
+    # Every camera feels its prior; one px^2 stands for the variance of a match, which is more than it ever is.
+    away = table[:, :5] - start[:, :5]
+    away[:, 0] = np.log(table[:, 0] / start[:, 0])
+    away[:, 1:3] /= table[:, :1]
+    free, weight = columns[:, MOTION:] >= 0, 1 / PRIOR_SIGMA**2
+    unit = np.ones_like(away)
+    unit[:, 1:3] /= table[:, :1]
+    np.add.at(gradient, columns[:, MOTION:][free], (weight * away * unit)[free])
+    np.add.at(hessian, (columns[:, MOTION:][free],) * 2, (weight * unit**2)[free])
+    return cost + float(np.sum(weight * away**2)), gradient, hessian
 
 
 def moved(table: NDArray[np.float64], step: NDArray[np.float64], freedom: Freedom) -> NDArray[np.float64]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
@@ -63,7 +61,7 @@ def match_features(first: Features, second: Features, *, most: int | None = None
     a, b = first.descriptors[:most], second.descriptors[:most]
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.int64)
-    best, second_best, index, back = NEIGHBOURS["orb" if a.dtype == np.uint8 else "sift"](a, b)
+    best, second_best, index, back = (nearest_bits if a.dtype == np.uint8 else nearest_vectors)(a, b)
     rows = np.flatnonzero((best < RATIO * second_best) & (back[index] == np.arange(len(a))))
     return np.column_stack([rows, index[rows]]).astype(np.int64)
 
@@ -86,9 +84,6 @@ def nearest_bits(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Neighbours:
     back = cv2.batchDistance(b, a, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1)[1]
     distances = distances.astype(np.float32)
     return distances[:, 0], distances[:, 1], indices[:, 0], back[:, 0]
-
-
-NEIGHBOURS: dict[str, Callable[[NDArray[Any], NDArray[Any]], Neighbours]] = {"sift": nearest_vectors, "orb": nearest_bits}
 
 
 def match_pair(
