@@ -138,7 +138,7 @@ def _grow(forest, p):
 
 @njit(cache=True, nogil=True)
 def _bottleneck(forest, p):
-    """The root above p, and what can flow between the root's terminal and p."""
+    """What can flow between p and its terminal."""
     mine = forest.tree[p]
     amount = np.int64(FAR)
     while forest.parent[p] != TERMINAL:

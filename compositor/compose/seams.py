@@ -24,9 +24,10 @@ from compositor.options import SeamMethod
 
 __all__ = ["find_seams", "seam_cost"]
 
-LENGTH = 0.02
-"""Cost of a pixel of seam by itself: what noise of 0.01 in either pixel would cost. Keeps seams short where the photos agree
-everywhere, and islands of a few pixels from paying off."""
+LENGTH = 0.1
+"""Cost of a pixel of seam by itself, as much as a colour difference of 0.05 in either pixel. Keeps seams short where the photos agree
+everywhere, and islands of a few pixels from paying off where three photos disagree: at 0.02 a few are left in pictures of trees from a
+drone, here hardly any, for 0.4 % more colour difference along the seams of fourteen scenes."""
 GRADIENT = 0.25
 """Weight of the photos' own steps across a seam: an edge of 0.4 that both photos show alike counts as much as a colour difference
 of 0.1, since the full-size photos may disagree there by less than this canvas shows."""
