@@ -49,9 +49,9 @@ class RunOptions:
                     raise OptionError(f"{field.name}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
                 continue
             low, high = field.metadata.get("low"), field.metadata.get("high")
-            if value is not None and not isinstance(value, bool) and isinstance(value, int | float):
-                if not (low is None or value >= low) or not (high is None or value <= high):
-                    raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and not ((low is None or value >= low) and (high is None or value <= high)):
+                raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

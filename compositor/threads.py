@@ -19,7 +19,7 @@ def limit_threads(count: int) -> Iterator[None]:
     wanted = count or os.cpu_count() or 1
     opencv, kernels = cv2.getNumThreads(), numba.get_num_threads()
     cv2.setNumThreads(wanted)
-    numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(wanted, kernels))
     try:
         with threadpool_limits(wanted):
             yield
