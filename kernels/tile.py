@@ -30,6 +30,29 @@ def grade(pixels, table, graded):
 
 
 @njit(cache=True, nogil=True)
+def grade_floats(pixels, table, graded):
+    """Replace every value by what a table says of it, interpolating; beyond its ends its first and last slopes go on.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) float32
+    table : (3, n) float32
+        New values of 0, 1 / (n - 1), .. 1, for red, green and blue.
+    graded : (h, w, 3) float32, out
+    """
+    h, w, _ = pixels.shape
+    last = np.int32(table.shape[1] - 2)
+    steps = np.float32(table.shape[1] - 1)
+    for i in range(h):
+        for j in range(w):
+            for k in range(3):
+                position = pixels[i, j, k] * steps
+                index = np.int32(min(max(position, np.float32(0)), np.float32(last)))
+                low = table[k, index]
+                graded[i, j, k] = low + (position - np.float32(index)) * (table[k, index + 1] - low)
+
+
+@njit(cache=True, nogil=True)
 def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
     """Give every pixel of a tile to a photo, along smooth seams between the labels of a reduced canvas.
 
@@ -56,42 +79,48 @@ def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
     """
     h, w = owner.shape
     names, sums = np.empty(4, np.int16), np.empty(4, np.float32)
-    step = np.float32(1.0 / factor)
     for i in range(h):
         y = i // factor
-        down = np.float32(i - y * factor) * step
-        for j in range(w):
-            x = j // factor
+        down = np.float32(i - y * factor) / np.float32(factor)
+        for x in range((w + factor - 1) // factor):
             a, b, c, d = labels[y, x], labels[y, x + 1], labels[y + 1, x], labels[y + 1, x + 1]
-            if a == b and a == c and a == d and position[a] >= 0 and valid[position[a], i, j]:
-                owner[i, j] = weight_owner[i, j] = a
-                continue
-            right = np.float32(j - x * factor) * step
+            here = position[a] if a == b and a == c and a == d else np.int16(-1)
             names[0], names[1], names[2], names[3] = a, b, c, d
-            sums[0] = (np.float32(1) - down) * (np.float32(1) - right)
-            sums[1] = (np.float32(1) - down) * right
-            sums[2] = down * (np.float32(1) - right)
-            sums[3] = down * right
-            best_valid, best_any = np.float32(0), np.float32(0)
-            who_valid, who_any = np.int16(-1), np.int16(-1)
-            for m in range(4):
-                total = np.float32(0)
-                for n in range(4):
-                    if names[n] == names[m]:
-                        total += sums[n]
-                if total > best_any or (total == best_any and total > 0 and names[m] < who_any):
-                    best_any, who_any = total, names[m]
-                here = position[names[m]]
-                better = total > best_valid or (total == best_valid and total > 0 and names[m] < who_valid)
-                if better and here >= 0 and valid[here, i, j]:
-                    best_valid, who_valid = total, names[m]
-            if who_valid < 0:
-                for n in range(photos.shape[0]):
-                    if valid[n, i, j]:
-                        who_valid = photos[n]
-                        break
-            owner[i, j] = who_valid
-            weight_owner[i, j] = who_valid if who_valid >= 0 else who_any
+            for j in range(x * factor, min(x * factor + factor, w)):
+                if here >= 0 and valid[here, i, j]:
+                    owner[i, j] = weight_owner[i, j] = a
+                    continue
+                right = np.float32(j - x * factor) / np.float32(factor)
+                sums[0] = (np.float32(1) - down) * (np.float32(1) - right)
+                sums[1] = (np.float32(1) - down) * right
+                sums[2] = down * (np.float32(1) - right)
+                sums[3] = down * right
+                _choose(names, sums, position, photos, valid, i, j, owner, weight_owner)
+
+
+@njit(cache=True, nogil=True)
+def _choose(names, sums, position, photos, valid, i, j, owner, weight_owner):
+    """One pixel of ``choose_owners``, from its four labels and their weights."""
+    best_valid, best_any = np.float32(0), np.float32(0)
+    who_valid, who_any = np.int16(-1), np.int16(-1)
+    for m in range(4):
+        total = np.float32(0)
+        for n in range(4):
+            if names[n] == names[m]:
+                total += sums[n]
+        if total > best_any or (total == best_any and total > 0 and names[m] < who_any):
+            best_any, who_any = total, names[m]
+        here = position[names[m]]
+        better = total > best_valid or (total == best_valid and total > 0 and names[m] < who_valid)
+        if better and here >= 0 and valid[here, i, j]:
+            best_valid, who_valid = total, names[m]
+    if who_valid < 0:
+        for n in range(photos.shape[0]):
+            if valid[n, i, j]:
+                who_valid = photos[n]
+                break
+    owner[i, j] = who_valid
+    weight_owner[i, j] = who_valid if who_valid >= 0 else who_any
 
 
 @njit(cache=True, nogil=True)
@@ -175,31 +204,46 @@ def finish(picture, owner, frame, correction, taps, top, target, owner_target):
     target : (h, w, 3) uint8, uint16 or float32, out
     owner_target : (h, w) int16, out
     """
+    height, width = frame[4], 3 * frame[5]
     factor, corrected = taps.shape[0], correction.shape[0] > 0
-    line = np.zeros((max(correction.shape[1], 1), 3), np.float32)
-    half = np.float32(0.5)
-    for i in range(frame[4]):
-        y, row = frame[0] + i, frame[2] + i
+    rows, stored = picture.reshape(picture.shape[0], -1), target.reshape(target.shape[0], -1)
+    wide = np.zeros((max(correction.shape[0], 4), width), np.float32)  # enlarged sideways: then rows need no more than four terms
+    if corrected:
+        _widen(correction, taps, wide)
+    value = np.empty(width, np.float32)
+    half, zero = np.float32(0.5), np.float32(0)
+    for i in range(height):
+        source = rows[frame[0] + i, 3 * frame[1] : 3 * frame[1] + width]
+        names = owner[frame[0] + i, frame[1] : frame[1] + frame[5]]
+        out = stored[frame[2] + i, 3 * frame[3] : 3 * frame[3] + width]
+        owner_target[frame[2] + i, frame[3] : frame[3] + frame[5]] = names
         if corrected:
             m, phase = i // factor, i % factor
             a, b, c, d = taps[phase, 0], taps[phase, 1], taps[phase, 2], taps[phase, 3]
-            for n in range(line.shape[0]):
-                for k in range(3):
-                    above = a * correction[m, n, k] + b * correction[m + 1, n, k]
-                    line[n, k] = above + (c * correction[m + 2, n, k] + d * correction[m + 3, n, k])
-        for j in range(frame[5]):
-            x, column = frame[1] + j, frame[3] + j
-            owner_target[row, column] = owner[y, x]
-            if owner[y, x] < 0:
-                for k in range(3):
-                    target[row, column, k] = 0
-                continue
+            first, second, third, fourth = wide[m], wide[m + 1], wide[m + 2], wide[m + 3]
+            for n in range(width):
+                value[n] = source[n] + ((a * first[n] + b * second[n]) + (c * third[n] + d * fourth[n]))
+        else:
+            value[:] = source
+        if top > 0:
+            for n in range(width):
+                out[n] = np.int32(min(max(value[n] + half, zero), top + half))
+        else:
+            out[:] = value
+        if names.min() < 0:
+            for j in range(frame[5]):
+                if names[j] < 0:
+                    out[3 * j] = out[3 * j + 1] = out[3 * j + 2] = 0
+
+
+@njit(cache=True, nogil=True)
+def _widen(correction, taps, wide):
+    """Enlarge the rows of a correction (m, n, 3) sideways, from its pixel 1 on, into (m, w * 3)."""
+    factor = taps.shape[0]
+    for m in range(correction.shape[0]):
+        for j in range(wide.shape[1] // 3):
             n, phase = j // factor, j % factor
             for k in range(3):
-                value = picture[y, x, k]
-                if corrected:
-                    value += taps[phase, 0] * line[n, k] + taps[phase, 1] * line[n + 1, k]
-                    value += taps[phase, 2] * line[n + 2, k] + taps[phase, 3] * line[n + 3, k]
-                if top > 0:
-                    value = min(max(value + half, np.float32(0)), top + half)
-                target[row, column, k] = value
+                left = taps[phase, 0] * correction[m, n, k] + taps[phase, 1] * correction[m, n + 1, k]
+                right = taps[phase, 2] * correction[m, n + 2, k] + taps[phase, 3] * correction[m, n + 3, k]
+                wide[m, 3 * j + k] = left + right

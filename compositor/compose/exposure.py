@@ -14,7 +14,7 @@ from compositor.compose.warped import Warped
 __all__ = ["decode_srgb", "encode_srgb", "estimate_gains", "gain_table", "overlaps"]
 
 SATURATED, DARK, DARKEST = 0.97, 0.12, 0.03
-SAMPLES = 20_000
+SAMPLES = 8_000
 FEWEST = 30
 PRIOR = 1e-3
 """Weight of «the gain is one» beside an overlap of full weight: it only decides what the overlaps leave open."""

@@ -87,10 +87,9 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Small:
-    """A photo on the reduced canvas: drawn, and where its rectangle may and must have pixels at full size."""
+class _Outline:
+    """Where on the reduced canvas a photo may have pixels at full size, and where it surely has."""
 
-    warped: Warped
     box: Box
     may: Bools
     must: Bools
@@ -137,11 +136,11 @@ def make_plan(
     factor = plan_reduction(registration, canvas)
     reduced = reduced_canvas(canvas, factor)
     sheet, (width, height) = Sheet.of(reduced), reduced.size
-    smalls = []
-    for small in pool.map(_draw_small, registration.cameras, photos, itertools.repeat(sheet)):
-        smalls.append(small)
-        progress("plan", len(smalls), len(photos))
-    warped = [small.warped for small in smalls]
+    warped, outlines = [], []
+    for photo, outline in pool.map(_draw_small, registration.cameras, photos, itertools.repeat(sheet)):
+        warped.append(photo)
+        outlines.append(outline)
+        progress("plan", len(warped), len(photos))
     gains = np.ones((len(photos), 3))
     if options.exposure == "gain":
         gains = estimate_gains(warped, width, reduced.wraps)
@@ -151,11 +150,11 @@ def make_plan(
     bands = count_bands(warped, factor, reduced) if options.blend == "multiband" else 0
     levels = factor.bit_length() - 1
     correction = blend_coarse(warped, labels, reduced, levels, bands - levels) if bands > levels else None
-    return Plan(canvas, factor, labels, gains, bands, correction, find_needs(smalls, labels, reduced.wraps))
+    return Plan(canvas, factor, labels, gains, bands, correction, find_needs(outlines, labels, reduced.wraps))
 
 
-def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> _Small:
-    """A photo on the reduced canvas, encoded 0..1, exposure as it is."""
+def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, _Outline]:
+    """A photo on the reduced canvas, encoded 0..1, exposure as it is, and its outline."""
     canvas = sheet.canvas
     box = plan_box(footprint(camera, canvas.projection), canvas)
     # A hair less than the canvas' scale, so that a JPEG decoded at 1/8 needs no resizing.
@@ -169,7 +168,8 @@ def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> _Small:
     touched = places.valid.copy()
     _mark_border(camera, canvas, box, touched)
     around = _goes_around(box, canvas)
-    return _Small(Warped(pixels, mask, (box.left, box.top)), box, may=_widen(touched, UNSURE, around), must=~_widen(~mask, UNSURE, around))
+    outline = _Outline(box, may=_widen(touched, UNSURE, around), must=~_widen(~mask, UNSURE, around))
+    return Warped(pixels, mask, (box.left, box.top)), outline
 
 
 def _goes_around(box: Box, canvas: Canvas) -> bool:
@@ -307,18 +307,18 @@ def _add_at(picture: NDArray[np.float32], part: NDArray[np.float32], box: Box, w
         picture[box.top : box.bottom, left - turn * w : right - turn * w] += part[:, left - box.left : right - box.left]
 
 
-def find_needs(smalls: Sequence[_Small], labels: NDArray[np.int16], wraps: bool) -> tuple[Need, ...]:
+def find_needs(outlines: Sequence[_Outline], labels: NDArray[np.int16], wraps: bool) -> tuple[Need, ...]:
     """Where the full size may need each photo: near its labels, and wherever it could have to stand in for one that ends earlier."""
     risky = np.ones_like(labels, np.bool_)
-    for k, small in enumerate(smalls):
-        sure = small.must & (gather(labels, small.box, wraps) == k)
+    for k, outline in enumerate(outlines):
+        sure = outline.must & (gather(labels, outline.box, wraps) == k)
         rows, columns = np.nonzero(sure)
-        risky[rows + small.box.top, (columns + small.box.left) % labels.shape[1]] = False
+        risky[rows + outline.box.top, (columns + outline.box.left) % labels.shape[1]] = False
     needs = []
-    for k, small in enumerate(smalls):
-        grown = small.box.grow(REACH)
+    for k, outline in enumerate(outlines):
+        grown = outline.box.grow(REACH)
         own = _widen(gather(labels, grown, wraps) == k, REACH, around=False)[REACH:-REACH, REACH:-REACH]
-        around = wraps and small.box.right - small.box.left == labels.shape[1]
-        stands_in = _widen(gather(risky, small.box, wraps) & small.may, REACH, around)
-        needs.append(Need(small.box, (own | stands_in) & small.may))
+        around = wraps and outline.box.right - outline.box.left == labels.shape[1]
+        stands_in = _widen(gather(risky, outline.box, wraps) & outline.may, REACH, around)
+        needs.append(Need(outline.box, (own | stands_in) & outline.may))
     return tuple(needs)

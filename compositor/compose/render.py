@@ -120,15 +120,25 @@ def _draw_photo(
 
 def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
     """Composite, blend, round and store."""
+    if len(pieces) == 1:
+        k, piece = pieces.popitem()
+        owner = np.where(piece.valid, np.int16(k), np.int16(-1))
+        _store(job, piece.box, piece.box, piece.pixels, owner)
+        return
     owner, weight_owner = _choose_owners(job, tile, pieces)
     picture = np.zeros((*tile.outer.shape, 3), np.float32)
     for k, piece in pieces.items():
         place(piece.pixels, piece.box.top - tile.outer.top, piece.box.left - tile.outer.left, owner, k, picture)
-    if job.plan.bands and len(pieces) > 1:
+    if job.plan.bands:
         _blend_fine(job.plan, tile, pieces, picture, owner, weight_owner)
+    _store(job, tile.box, tile.outer, picture, owner)
+
+
+def _store(job: _Job, box: Box, outer: Box, picture: Floats, owner: Owners) -> None:
+    """Add the coarse bands to the part of ``outer`` that lies in ``box``, round it and store it on the canvas."""
     top = np.float32(0 if job.pixels.dtype == np.float32 else np.iinfo(job.pixels.dtype).max)
-    correction = _correction(job.plan, tile.box) * (top or np.float32(1))
-    frame = np.array([tile.box.top - tile.outer.top, tile.box.left - tile.outer.left, tile.box.top, tile.box.left, *tile.box.shape])
+    correction = _correction(job.plan, box) * (top or np.float32(1))
+    frame = np.array([box.top - outer.top, box.left - outer.left, box.top, box.left, *box.shape])
     finish(picture, owner, frame, correction, job.taps, top, job.pixels, job.owner)
 
 
@@ -180,7 +190,7 @@ def _strip(owner: Owners, outer: Box, factor: int) -> Box | None:
 
 
 def _correction(plan: Plan, box: Box) -> Floats:
-    """The reduced correction around a tile, with one pixel before and two after it; empty where there is nothing to correct."""
+    """The reduced correction around a box that begins on a reduced pixel, with one pixel before and two after it; empty where there is nothing to correct."""
     if plan.correction is None:
         return np.empty((0, 0, 3), np.float32)
     factor = plan.factor

@@ -30,7 +30,7 @@ class Tile:
     outer : Box
         Those it computes with.
     pieces : dict of int to Box
-        The part of ``outer`` where each photo may be needed, by the photo's index, ascending.
+        The part of ``outer`` where each photo may be needed, by the photo's index, ascending. A single one begins on a reduced pixel.
     """
 
     box: Box
@@ -62,12 +62,18 @@ def cut_tiles(plan: Plan, side: int = TILE) -> list[Tile]:
             grown = box.grow(margin)
             outer = grown.clip(Box(grown.left, 0, grown.right, height) if plan.canvas.wraps else Box(0, 0, width, height))
             pieces = {k: piece for k, need in enumerate(plan.needs) if (piece := _piece(need, plan, outer))}
-            if len(pieces) == 1:  # nothing to blend
-                pieces = {k: clipped for k, piece in pieces.items() if (clipped := piece.clip(box))}
+            if len(pieces) == 1:  # nothing to blend: no margin, and only the part that the photo fills
                 outer = box
+                aligned = {k: _align(piece, factor).clip(box) for k, piece in pieces.items()}
+                pieces = {k: piece for k, piece in aligned.items() if piece}
             if pieces:
                 tiles.append(Tile(box, outer, pieces))
     return tiles
+
+
+def _align(box: Box, factor: int) -> Box:
+    """A box that begins on a reduced pixel."""
+    return Box(box.left // factor * factor, box.top // factor * factor, box.right, box.bottom)
 
 
 def _piece(need: Need, plan: Plan, outer: Box) -> Box | None:

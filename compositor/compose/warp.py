@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from compositor.compose.projections import canvas_columns, canvas_rows
 from compositor.compose.views import largest_radius, world_to_camera
 from compositor.kernels.projection import locate_pixels
-from compositor.kernels.tile import grade
+from compositor.kernels.tile import grade, grade_floats
 from compositor.types import Camera, Canvas, Decoded
 
 __all__ = ["Box", "Places", "Sheet", "draw", "extend_colours", "grade_pixels", "locate"]
@@ -181,16 +181,8 @@ def grade_pixels(pixels: NDArray[Any], table: NDArray[np.float32] | None) -> NDA
     if table is None:
         return np.ascontiguousarray(pixels, np.float32)
     graded = np.empty(pixels.shape, np.float32)
-    if pixels.dtype != np.float32:
-        grade(pixels, table, graded)
-        return graded
-    steps = table.shape[1] - 1
-    position = pixels * np.float32(steps)
-    index = np.clip(position, 0, steps - 1).astype(np.int32)
-    position -= index  # beyond the ends of the table its first and last slopes go on
-    for c in range(3):
-        low = table[c].take(index[..., c])
-        graded[..., c] = low + position[..., c] * (table[c].take(index[..., c] + 1) - low)
+    apply = grade_floats if pixels.dtype == np.float32 else grade
+    apply(pixels, table, graded)
     return graded
 
 
