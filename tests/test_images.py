@@ -186,7 +186,7 @@ def test_only_the_first_frame_is_used_and_said(tmp_path, caplog):
     np.testing.assert_array_equal(decoded(tmp_path / "a.tif").pixels, smooth(seed=0))
     np.testing.assert_array_equal(decoded(tmp_path / "a.gif").pixels, np.asarray(frames[0].convert("RGB")))
     assert "a.tif: only the first of its 3 pictures is used" in caplog.text
-    assert "a.gif: only the first of its 3 frames is used" in caplog.text
+    assert "a.gif: only the first of its frames is used" in caplog.text
 
 
 TIFF_LAYOUTS = {
@@ -525,8 +525,8 @@ def camera_exif(*, focal=35.0, focal_35mm=None, orientation=1, **more):
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0112] = "Maker", "Model", orientation
     photo = {0x920A: focal, 0xA405: focal_35mm} | {int(tag[1:], 16): value for tag, value in more.items()}
-    exif.get_ifd(0x8769).update({tag: value for tag, value in photo.items() if value is not None})
-    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 0.0)})
+    exif[0x8769] = {tag: value for tag, value in photo.items() if value is not None}
+    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 0.0)}
     return exif.tobytes().removeprefix(b"Exif\0\0")
 
 

@@ -39,14 +39,16 @@ def open_checked(path: AnyPath) -> Iterator[tuple[BinaryIO, int]]:
     ReadError
         No such file, no regular file, empty, too large, or not allowed to be read. The name is not in the message.
     """
+    if "\0" in os.fsdecode(path):
+        raise ReadError("cannot be read (there is a zero byte in its name); give a photo that can")
     try:
         check_regular(os.stat(path))
         with open(path, "rb", opener=open_without_waiting) as file:
             found = os.fstat(file.fileno())
             check_regular(found)
             yield file, found.st_size
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise ReadError(f"cannot be read ({reason[:1].lower()}{reason[1:]}); give a photo that can") from error
 
 

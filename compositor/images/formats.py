@@ -59,7 +59,6 @@ OTHERS = (
     (b"fujifilm", "is a camera raw file; develop it to TIFF or JPEG"),
     (b"ftyp", "is a video; export its frames"),
     (b"jxl ", "is a JPEG XL; save it as JPEG, PNG or TIFF"),
-    (b"\xff\n", "is a JPEG XL; save it as JPEG, PNG or TIFF"),
     (b"jp  ", "is a JPEG 2000; save it as JPEG, PNG or TIFF"),
     (b"%pdf", "is a PDF; export its pictures"),
     (b"8bps", "is a Photoshop file; save it as TIFF"),

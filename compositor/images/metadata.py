@@ -201,9 +201,9 @@ def exif_for_output(content: bytes, size: tuple[int, int]) -> bytes | None:
                     made[tag] = value
             made[ORIENTATION] = 1
             photo = {tag: value for tag, value in found.get_ifd(EXIF_IFD).items() if tag not in MOVED_TAGS | VIEW_TAGS}
-            made.get_ifd(EXIF_IFD).update(photo | {PIXELS_X: size[0], PIXELS_Y: size[1]})
+            made[EXIF_IFD] = photo | {PIXELS_X: size[0], PIXELS_Y: size[1]}
             if position := found.get_ifd(GPS_IFD):
-                made.get_ifd(GPS_IFD).update(position)
+                made[GPS_IFD] = dict(position)
             written: bytes = made.tobytes()
         except EXIF_ERRORS as error:
             logger.warning("the first photo's EXIF block cannot be kept (%s)", error)
@@ -232,7 +232,7 @@ def exif_of_tiff(file: BinaryIO) -> bytes | None:
                     made[tag] = found[tag]
             for block in (EXIF_IFD, GPS_IFD):
                 if values := {tag: value for tag, value in found.get_ifd(block).items() if tag not in MOVED_TAGS}:
-                    made.get_ifd(block).update(values)
+                    made[block] = values
             return made.tobytes().removeprefix(b"Exif\0\0")
         except EXIF_ERRORS:
             return None

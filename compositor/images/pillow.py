@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,15 +27,23 @@ CLASSES = {
 }
 
 
+@contextlib.contextmanager
+def damage_told(kind: str) -> Iterator[None]:
+    """Tells what Pillow raises at a damaged file as a ReadError."""
+    from PIL.Image import DecompressionBombError
+
+    try:
+        yield
+    except ImportError as error:
+        raise ReadError(f"is a {kind}, which the installed Pillow does not read; install a newer one") from error
+    except (*PILLOW_ERRORS, DecompressionBombError) as error:
+        raise ReadError(f"is a damaged {kind} ({error}); copy it again") from error
+
+
 def open_picture(file: BinaryIO, kind: str) -> Any:
     """Pillow's picture of a file, its pixels not decoded yet."""
     module, name = CLASSES[kind]
-    try:
-        return getattr(importlib.import_module(module), name)(file)
-    except ImportError as error:
-        raise ReadError(f"is a {kind}, which the installed Pillow does not read; install a newer one") from error
-    except PILLOW_ERRORS as error:
-        raise ReadError(f"is a damaged {kind} ({error}); copy it again") from error
+    return getattr(importlib.import_module(module), name)(file)
 
 
 def header_reader_of(kind: str) -> Callable[[BinaryIO, int], Header]:
@@ -42,9 +51,10 @@ def header_reader_of(kind: str) -> Callable[[BinaryIO, int], Header]:
 
     def read_header(file: BinaryIO, length: int) -> Header:
         file.seek(0)
-        picture = open_picture(file, kind)
-        frames = getattr(picture, "n_frames", 1)
-        remark = f"only the first of its {frames} frames is used" if frames > 1 else ""
+        with damage_told(kind):
+            picture = open_picture(file, kind)
+            # Asked for GIF, this looks for a second frame only.
+            remark = "only the first of its frames is used" if getattr(picture, "is_animated", False) else ""
         exif = picture.info.get("exif") or b""
         return Header(picture.size, np.dtype(np.uint8), exif.removeprefix(b"Exif\0\0") or None, picture.info.get("icc_profile"), remark)
 
@@ -55,14 +65,12 @@ def decoder_of(kind: str) -> Callable[[bytes, int], Samples]:
     """The function that decodes this kind of file at full size."""
 
     def decode(content: bytes, shrink: int) -> Samples:
-        picture = open_picture(io.BytesIO(content), kind)
-        try:
+        with damage_told(kind):
+            picture = open_picture(io.BytesIO(content), kind)
             picture.load()
             if picture.has_transparency_data:
                 colors = np.asarray(picture.convert("RGBA"))
                 return Samples(colors[..., :3], colors[..., 3])
             return Samples(np.asarray(picture.convert("RGB")))
-        except PILLOW_ERRORS as error:
-            raise ReadError(f"is a damaged {kind} ({error}); copy it again") from error
 
     return decode

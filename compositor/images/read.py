@@ -138,7 +138,7 @@ def open_photo(path: AnyPath, *, name: str | None = None) -> Photo:
 
 
 @contextlib.contextmanager
-def reading(name: str, path: AnyPath) -> Iterator[None]:
+def reading(name: str, path: AnyPath | None) -> Iterator[None]:
     """Gives every ReadError in its block the name and path of the photo."""
     try:
         yield
@@ -227,7 +227,7 @@ def photo_from_array(array: NDArray[Any], name: str, mask: NDArray[Any] | None =
         raise ReadError(f"{name}: is an array of {array.dtype}; needed is uint8, uint16, float32 or float64")
     array = np.atleast_3d(array)
     h, w = array.shape[:2]
-    with reading(name, ""):
+    with reading(name, None):
         check_size((w, h))
         if mask is not None and np.shape(mask) != (h, w):
             raise ReadError(f"has a mask of shape {np.shape(mask)}; needed is {(h, w)}")
@@ -267,7 +267,7 @@ class ArrayDecoder:
             opaque = np.asarray(full_range(self.array.dtype), self.array.dtype)
             alpha = np.where(self.mask, opaque if alpha is None else alpha, np.zeros((), self.array.dtype))
         h, w = colors.shape[:2]
-        with reading(self.name, ""):
+        with reading(self.name, None):
             return finish(Samples(colors, alpha), Header((w, h), self.array.dtype), 1, shrink)
 
 
