@@ -6,6 +6,7 @@ The command line is generated from these fields: ``help`` is the text shown ther
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -20,6 +21,9 @@ Projection = Literal["auto", "plane", "cylindrical", "spherical"]
 ExposureMethod = Literal["gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "none"]
+
+KINDS = {bool: (bool, "True or False"), int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number")}
+"""What a field of each type takes."""
 
 
 def option(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
@@ -49,8 +53,10 @@ class RunOptions:
                     raise OptionError(f"{field.name}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
                 continue
             low, high = field.metadata.get("low"), field.metadata.get("high")
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if number and not ((low is None or value >= low) and (high is None or value <= high)):
+            kind, called = KINDS[hints[field.name]]
+            if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+                raise OptionError(f"{field.name}={value!r} is not {called}")
+            if not ((low is None or value >= low) and (high is None or value <= high)):
                 raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
 
     @classmethod
@@ -74,7 +80,8 @@ class RegisterOptions(RunOptions):
     """How photos are brought into one frame."""
 
     features: FeatureMethod = option("sift", "Feature detector: sift is exact, orb is fast.")
-    registration_megapixels: float = option(1.3, "Photos are reduced to this size before features are looked for.", low=0.01, high=100.0)
+    registration_megapixels: float = option(0.6, "Photos are reduced to this size before features are looked for.", low=0.01, high=100.0)
+    refinement_megapixels: float = option(1.3, "Size at which matched points are then brought together exactly.", low=0.01, high=100.0)
     max_features: int = option(4000, "Strongest features kept per photo.", low=50, high=100_000)
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
     straighten: bool = option(True, "Turn the panorama so that its horizon is level.")

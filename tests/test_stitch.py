@@ -80,6 +80,14 @@ def test_options_are_checked(photos):
         compositor.register(photos, blend="none")
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"threads": "two"}, {"threads": 1.5}, {"scale": float("nan")}, {"crop": 1}, {"seed": -1}, {"max_features": True}]
+)
+def test_values_of_another_kind_are_refused(photos, wrong):
+    with pytest.raises(compositor.OptionError, match=next(iter(wrong))):
+        compositor.stitch(photos, **wrong)
+
+
 def test_compose_refuses_photos_of_another_size(panorama, views):
     with pytest.raises(compositor.RegistrationFileError, match="240x180"):
         compositor.compose(panorama.registration, [view.pixels[::2, ::2] for view in views])
