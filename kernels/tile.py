@@ -184,7 +184,7 @@ def compare(pixels, valid, frame, picture, owner, weight_owner, photo, differenc
 
 
 @njit(cache=True, nogil=True)
-def finish(picture, owner, frame, correction, taps, top, target, owner_target):
+def finish(picture, owner, frame, correction, taps, white, target, owner_target):
     """Add a smooth correction to a part of a tile, round it and store it; pixels without owner become zero.
 
     Parameters
@@ -199,8 +199,8 @@ def finish(picture, owner, frame, correction, taps, top, target, owner_target):
         (0, 0, 3), for none.
     taps : (factor, 4) float32
         Weights of the four neighbouring correction pixels, by position between the middle two.
-    top : float32
-        Largest value of an integer target, to round and clip to; 0 stores floats as they are.
+    white : float32
+        Largest value of an integer target, to round and clip to; 1 stores floats as they are.
     target : (h, w, 3) uint8, uint16 or float32, out
     owner_target : (h, w) int16, out
     """
@@ -225,9 +225,9 @@ def finish(picture, owner, frame, correction, taps, top, target, owner_target):
                 value[n] = source[n] + ((a * first[n] + b * second[n]) + (c * third[n] + d * fourth[n]))
         else:
             value[:] = source
-        if top > 0:
+        if white > 1:
             for n in range(width):
-                out[n] = np.int32(min(max(value[n] + half, zero), top + half))
+                out[n] = np.int32(min(max(value[n] + half, zero), white + half))
         else:
             out[:] = value
         if names.min() < 0:

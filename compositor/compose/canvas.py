@@ -188,7 +188,7 @@ def plan_reduction(registration: Registration, canvas: Canvas) -> int:
     """
     areas = [camera.size[0] * camera.size[1] * (canvas.scale / resolution(camera)) ** 2 for camera in registration.cameras]
     level = round(math.log2(max(1.0, float(np.median(areas)) / PLAN_PIXELS)) / 2)
-    factor = 2 ** min(level, 5)
+    factor = 1 << min(level, 5)
     while factor < 32 and canvas.size[0] * canvas.size[1] > LARGEST_PLAN * factor**2:
         factor *= 2
     while canvas.wraps and canvas.size[0] % factor:

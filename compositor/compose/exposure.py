@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from compositor.compose.warped import Warped
 
-__all__ = ["decode_srgb", "encode_srgb", "estimate_gains", "gain_table", "overlaps"]
+__all__ = ["decode_srgb", "encode_srgb", "estimate_gains", "full_scale", "gain_table", "overlaps"]
 
 SATURATED, DARK, DARKEST = 0.97, 0.12, 0.03
 SAMPLES = 8_000
@@ -28,6 +28,11 @@ def decode_srgb(encoded: NDArray[Any]) -> NDArray[Any]:
 def encode_srgb(linear: NDArray[Any]) -> NDArray[Any]:
     """Encoded values of linear light (IEC 61966-2-1)."""
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def full_scale(dtype: np.dtype[Any]) -> int:
+    """The value of white: the largest one of uint8 and uint16, 1 of float32."""
+    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 def gain_table(gain: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.float32] | None:
@@ -47,10 +52,10 @@ def gain_table(gain: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.fl
     """
     if (gain == 1).all():
         return None
-    whole = np.issubdtype(dtype, np.integer)
-    top = int(np.iinfo(dtype).max) if whole else 65535
+    whole = full_scale(dtype)
+    top = whole if whole > 1 else 65535
     table = encode_srgb(decode_srgb(np.arange(top + 1) / top) * gain[:, None])
-    return np.asarray(np.minimum(table, 1) * top if whole else table, np.float32)
+    return np.asarray(np.minimum(table, 1) * top if whole > 1 else table, np.float32)
 
 
 def overlaps(first: Warped, second: Warped, width: int, wraps: bool) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:

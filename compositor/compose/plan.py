@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, gaussian_variance
 from compositor.compose.canvas import Footprint, footprint, plan_reduction, reduced_canvas
-from compositor.compose.exposure import estimate_gains, gain_table, overlaps
+from compositor.compose.exposure import estimate_gains, full_scale, gain_table, overlaps
 from compositor.compose.projections import PROJECTIONS
 from compositor.compose.seams import find_seams
 from compositor.compose.views import border_directions, resolution
@@ -160,8 +160,7 @@ def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, _Ou
     # A hair less than the canvas' scale, so that a JPEG decoded at 1/8 needs no resizing.
     share = (1 - 1e-6) * canvas.scale / resolution(camera)
     decoded = extend_colours(photo.reduced(camera.size[0] * camera.size[1] * share**2 / 1e6))
-    whole = np.iinfo(photo.dtype).max if np.issubdtype(photo.dtype, np.integer) else 1
-    decoded = dataclasses.replace(decoded, pixels=decoded.pixels.astype(np.float32) * np.float32(1 / whole))
+    decoded = dataclasses.replace(decoded, pixels=decoded.pixels.astype(np.float32) * np.float32(1 / full_scale(decoded.pixels.dtype)))
     places = locate(camera, decoded, sheet, box)
     pixels, mask = draw(decoded, places, table=None, smooth=False)
     pixels[~mask] = 0

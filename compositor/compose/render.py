@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
-from compositor.compose.exposure import gain_table
+from compositor.compose.exposure import full_scale, gain_table
 from compositor.compose.plan import Plan, gather
 from compositor.compose.tiles import TILE, Tile, cut_tiles
 from compositor.compose.views import resolution
@@ -136,10 +136,10 @@ def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
 
 def _store(job: _Job, box: Box, outer: Box, picture: Floats, owner: Owners) -> None:
     """Add the coarse bands to the part of ``outer`` that lies in ``box``, round it and store it on the canvas."""
-    top = np.float32(0 if job.pixels.dtype == np.float32 else np.iinfo(job.pixels.dtype).max)
-    correction = _correction(job.plan, box) * (top or np.float32(1))
+    white = np.float32(full_scale(job.pixels.dtype))
+    correction = _correction(job.plan, box) * white
     frame = np.array([box.top - outer.top, box.left - outer.left, box.top, box.left, *box.shape])
-    finish(picture, owner, frame, correction, job.taps, top, job.pixels, job.owner)
+    finish(picture, owner, frame, correction, job.taps, white, job.pixels, job.owner)
 
 
 def _choose_owners(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> tuple[Owners, Owners]:
@@ -190,7 +190,7 @@ def _strip(owner: Owners, outer: Box, factor: int) -> Box | None:
 
 
 def _correction(plan: Plan, box: Box) -> Floats:
-    """The reduced correction around a box that begins on a reduced pixel, with one pixel before and two after it; empty where there is nothing to correct."""
+    """The reduced correction around a box that begins on a reduced pixel, one pixel more before it and two after; empty for none."""
     if plan.correction is None:
         return np.empty((0, 0, 3), np.float32)
     factor = plan.factor

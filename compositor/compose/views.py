@@ -26,9 +26,10 @@ def largest_radius(distortion: tuple[float, float]) -> float:
     r (1 + k1 r^2 + k2 r^4) grows while 1 + 3 k1 r^2 + 5 k2 r^4 > 0. Beyond that the picture would fold over itself.
     """
     k1, k2 = distortion
-    roots = np.roots([5 * k2, 3 * k1, 1.0]) if k1 or k2 else np.empty(0)
-    turning = [root.real for root in roots if abs(root.imag) < 1e-12 * abs(root) and root.real > 0]
-    return math.sqrt(min(turning)) if turning else math.inf
+    within = 9 * k1**2 - 20 * k2
+    # The least positive root r^2 is 2 / (-3 k1 + sqrt(within)), where that is positive at all.
+    reciprocal = math.sqrt(within) - 3 * k1 if within >= 0 else 0.0
+    return math.sqrt(2 / reciprocal) if reciprocal > 1e-12 else math.inf
 
 
 def world_to_camera(camera: Camera) -> Floats:
