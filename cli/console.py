@@ -73,12 +73,10 @@ class Console:
         import rich.progress
 
         with rich.progress.Progress(console=rich.console.Console(stderr=True), transient=True) as bars:
-            tasks: dict[str, rich.progress.TaskID] = {}
+            bar = bars.add_task("")
 
             def show(stage: str, done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=total)
-                bars.update(tasks[stage], completed=done, total=total)
+                bars.update(bar, description=stage, completed=done, total=total)
 
             yield show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -64,6 +65,29 @@ def test_stitch_tells_what_it_made(command, photos, tmp_path):
 
 def test_quiet_says_nothing_when_all_is_well(command, photos, tmp_path):
     assert command("stitch", *photos, "-o", tmp_path / "panorama.png", "-q") == (0, "", [])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("environment", "shown"), [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False)]
+)
+def test_progress_is_shown_on_a_terminal_only(photos, tmp_path, environment, shown):
+    import pty
+
+    reader, terminal = pty.openpty()
+    line = [sys.executable, "-m", "compositor", "register", *photos, "-o", str(tmp_path / "photos.json")]
+    settings = {name: value for name, value in os.environ.items() if name not in ("TERM", "NO_COLOR")} | environment
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=terminal, env=settings) as running:
+        os.close(terminal)
+        said = ""
+        # Reading fails once nobody has the other end open any more.
+        with contextlib.suppress(OSError):
+            while part := os.read(reader, 4096):
+                said += part.decode(errors="replace")
+    os.close(reader)
+    assert running.returncode == 0
+    assert ("features" in said) == shown
+    assert "3 of 3 photos" in said
 
 
 def test_bad_files_among_good_ones_are_named_and_left_out(command, photos, views, tmp_path):
