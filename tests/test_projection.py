@@ -163,7 +163,9 @@ def test_a_pole_is_shown_whole(pitch):
     assert abs(edge) == pytest.approx(math.pi / 2 * canvas.scale, abs=1)
 
 
-@pytest.mark.parametrize(("projection", "yaw", "pitch"), [("plane", 80, 0), ("plane", 180, 0), ("cylindrical", 0, 70), ("cylindrical", 0, -89)])
+@pytest.mark.parametrize(
+    ("projection", "yaw", "pitch"), [("plane", 80, 0), ("plane", 180, 0), ("cylindrical", 0, 70), ("cylindrical", 0, -89)]
+)
 def test_a_projection_that_cannot_show_a_view_is_refused(projection, yaw, pitch):
     with pytest.raises(OptionError, match="spherical"):
         canvas_of(camera(), camera(yaw, pitch), projection=projection)
@@ -213,8 +215,7 @@ def test_no_cameras_make_a_canvas_without_bounds(eyes, projection, scale):
     options = ComposeOptions(projection=projection, scale=scale)
     try:
         canvas = plan_canvas(registration, options)
-    except CompositorError as error:
-        assert isinstance(error, OptionError | LimitError)
+    except (OptionError, LimitError):
         return
     w, h = canvas.size
     assert w >= 1

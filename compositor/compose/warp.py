@@ -154,6 +154,8 @@ def draw(decoded: Decoded, places: Places, *, table: Floats32 | None, smooth: bo
     if not places.used:
         return np.zeros((*places.valid.shape, 3), np.float32), places.valid
     crop = places.used.grow(FROM_EDGE).clip(Box(0, 0, w, h))
+    # OpenCV's nearest pixel of a half is the even one: from an even origin it stays the same.
+    crop = Box(crop.left // 2 * 2, crop.top // 2 * 2, crop.right, crop.bottom)
     map_x, map_y = places.map_x - np.float32(crop.left), places.map_y - np.float32(crop.top)
     part = (slice(crop.top, crop.bottom), slice(crop.left, crop.right))
     pixels = grade_pixels(decoded.pixels[part], table)

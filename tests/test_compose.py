@@ -1,0 +1,300 @@
+"""Composing: properties that must hold for every panorama, on views rendered with known cameras."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compositor.compose import compose_photos, estimate_memory, plan_canvas
+from compositor.compose.exposure import decode_srgb, encode_srgb
+from compositor.compose.plan import make_plan
+from compositor.compose.projections import PROJECTIONS
+from compositor.compose.render import render
+from compositor.compose.views import ray_directions, see
+from compositor.errors import LimitError, RegistrationFileError
+from compositor.options import ComposeOptions
+from compositor.registration import Registration
+from compositor.types import Camera, Decoded, Photo
+
+VORONOI = {"seams": "voronoi"}
+
+
+def turned(yaw, pitch, roll=0.0):
+    """Camera to world, angles in degrees."""
+    y, p, r = np.radians([yaw, pitch, roll])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    return about_y @ about_x @ about_z
+
+
+def world(directions):
+    """A smooth scene: encoded colours, 0..1, of world directions of any length, (..., 3)."""
+    x, y, z = np.moveaxis(directions / np.linalg.norm(directions, axis=-1, keepdims=True), -1, 0)
+    waves = [np.sin(9 * x + 4 * y) + np.sin(23 * z), np.sin(11 * y - 5 * z) + np.sin(19 * x), np.sin(7 * x + 13 * z) + np.sin(31 * y)]
+    return 0.5 + 0.15 * np.stack(waves, -1)
+
+
+def camera(name, yaw=0.0, pitch=0.0, roll=0.0, size=(160, 120), focal=150.0, distortion=(0.0, 0.0)):
+    w, h = size
+    return Camera(name, size, focal, ((w - 1) / 2, (h - 1) / 2), turned(yaw, pitch, roll), distortion)
+
+
+def photo_of(pixels, name, mask=None):
+    return Photo(name, (pixels.shape[1], pixels.shape[0]), pixels.dtype, lambda shrink: Decoded(pixels, mask))
+
+
+def as_type(encoded, dtype):
+    if dtype == np.float32:
+        return encoded.astype(np.float32)
+    return np.round(np.clip(encoded, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def shoot(eye, dtype=np.uint8, gain=1.0):
+    """The photo that a camera takes of the world."""
+    w, h = eye.size
+    x, y = np.meshgrid(np.arange(w), np.arange(h))
+    directions = ray_directions(eye, np.stack([x.ravel(), y.ravel()], 1).astype(float))
+    encoded = encode_srgb(decode_srgb(world(directions)) * gain).reshape(h, w, 3)
+    return photo_of(as_type(encoded, dtype), eye.name)
+
+
+def row(count=4, step=22.0, **changes):
+    eyes = [camera(f"photo {k}", step * (k - (count - 1) / 2), 2 * (-1) ** k, 1.5 * (-1) ** k, **changes) for k in range(count)]
+    return Registration("rotation", tuple(eyes))
+
+
+def full_turn(count=8):
+    return Registration("rotation", tuple(camera(f"photo {k}", 360 / count * k + 3, (-1) ** k, focal=110.0) for k in range(count)))
+
+
+def compose(registration, photos=None, *, dtype=np.uint8, **options):
+    photos = photos or [shoot(eye, dtype) for eye in registration.cameras]
+    return compose_photos(registration, photos, ComposeOptions(**options))
+
+
+def directions_of(canvas):
+    x, y = np.meshgrid(np.arange(canvas.size[0]), np.arange(canvas.size[1]))
+    surface = PROJECTIONS[canvas.projection]
+    (a, b), (c, s) = surface.column((x[0] + canvas.left) / canvas.scale), surface.row((y[:, :1] + canvas.top) / canvas.scale)
+    return np.stack([a * c, s + 0 * a, b * c], -1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("blend", ["multiband", "none"])
+def test_identity_placement_keeps_every_bit(generator, dtype, blend):
+    eye = camera("photo", focal=137.0)
+    noise = as_type(generator.random((120, 160, 3)), dtype)
+    panorama = compose(Registration("rotation", (eye,)), [photo_of(noise, "photo")], projection="plane", blend=blend)
+    assert panorama.pixels.dtype == dtype
+    np.testing.assert_array_equal(panorama.pixels, noise)
+    assert (panorama.owner == 0).all()
+    assert (panorama.gains == 1).all()
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_the_panorama_shows_the_world(projection):
+    registration = row(distortion=(-0.04, 0.01)) if projection != "plane" else row(3)
+    panorama = compose(registration, projection=projection, exposure="none")
+    truth = world(directions_of(panorama.canvas)) * 255
+    error = np.abs(panorama.pixels - truth)[panorama.mask]
+    # Two roundings cost half a level; on the outer half of a rim pixel its colour goes on, where the scene may change by 4 levels.
+    assert error.mean() < 0.5
+    assert error.max() < 4
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_constant_picture_stays_constant(dtype):
+    """Through warp, gain and blend; gains that cancel exactly are undone up to rounding."""
+    registration = full_turn()
+    value = 200 if dtype == np.uint8 else 51234
+    photos = [photo_of(np.full((120, 160, 3), value, dtype), eye.name) for eye in registration.cameras]
+    panorama = compose(registration, photos)
+    assert (panorama.pixels[panorama.mask] == value).all()
+
+
+def test_exposures_are_matched_and_reported():
+    registration = row()
+    gains = 2.0 ** np.array([-0.3, 0.2, 0.35, -0.25])
+    photos = [shoot(eye, np.uint16, gain) for eye, gain in zip(registration.cameras, gains, strict=True)]
+    panorama = compose(registration, photos, projection="spherical")
+    expected = np.exp(np.log(gains).mean()) / gains
+    np.testing.assert_allclose(panorama.gains, expected[:, None].repeat(3, 1), rtol=0.01)
+    truth = encode_srgb(decode_srgb(world(directions_of(panorama.canvas))) * np.exp(np.log(gains).mean()))
+    assert np.abs(panorama.pixels / 65535 - truth)[panorama.mask].mean() < 0.002
+
+
+def rendered(registration, photos, options, side, workers):
+    canvas = plan_canvas(registration, options)
+    with ThreadPoolExecutor(workers) as pool:
+        plan = make_plan(registration, photos, canvas, options, pool, lambda *_: None)
+        return render(plan, registration.cameras, photos, pool, lambda *_: None, side=side)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("make", [row, full_turn])
+def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype):
+    registration = make()
+    # Enough pixels for a reduced canvas, some disagreement for the bands to work on, and a mask with holes.
+    registration = Registration(
+        "rotation", tuple(dataclasses.replace(e, size=(640, 480), focal=4 * e.focal, center=(319.5, 239.5)) for e in registration.cameras)
+    )
+    photos = []
+    for eye in registration.cameras:
+        pixels = shoot(eye, np.float32, generator.uniform(0.8, 1.2)).full().pixels
+        pixels = as_type(pixels * (1 + 0.1 * generator.random((1, 640, 1))), dtype)
+        mask = np.ones((480, 640), bool)
+        mask[100:140, 200:333] = mask[:30, :90] = False
+        photos.append(photo_of(pixels, eye.name, mask))
+    options = ComposeOptions(projection="spherical")
+    pixels, owner = rendered(registration, photos, options, 512, 1)
+    assert len(np.unique(owner)) > 3
+    for side, workers in ((256, 2), (100, 1), (10_000, 2)):
+        other, other_owner = rendered(registration, photos, options, side, workers)
+        np.testing.assert_array_equal(other_owner, owner)
+        np.testing.assert_array_equal(other, pixels)
+
+
+def covered(registration, photos, canvas):
+    """Where at least one photo has a pixel, by the plain camera model."""
+    directions = directions_of(canvas).reshape(-1, 3)
+    found = np.zeros(len(directions), bool)
+    for eye, photo in zip(registration.cameras, photos, strict=True):
+        positions, seen = see(eye, directions)
+        # Half a 32nd from the rim rounding decides.
+        seen &= ((positions > -0.48) & (positions < np.array(eye.size) - 0.52)).all(axis=1)
+        mask = photo.full().mask
+        if mask is not None:
+            x, y = np.clip(np.round(positions), 0, np.array(eye.size) - 1).astype(int).T
+            near = np.abs(positions - np.round(positions)).max(axis=1) < 0.48
+            seen &= mask[y, x] & near
+        found |= seen
+    return found.reshape(canvas.size[1], canvas.size[0])
+
+
+angles = st.tuples(st.floats(-25, 25), st.floats(-25, 25), st.floats(-180, 180))
+sizes = st.tuples(st.integers(1, 200), st.integers(1, 200))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(angles, sizes), min_size=1, max_size=5), st.sampled_from(["plane", "cylindrical", "spherical"]), st.integers(0, 99)
+)
+def test_every_pixel_that_some_photo_covers_is_filled(views, projection, seed):
+    """Whatever the sizes and angles, and with holes in one photo."""
+    generator = np.random.default_rng(seed)
+    eyes = [camera(f"photo {k}", *angle, size=size, focal=150.0) for k, (angle, size) in enumerate(views)]
+    registration = Registration("rotation", tuple(eyes))
+    photos = [photo_of(np.full((h, w, 3), 100 + 20 * k, np.uint8), f"photo {k}") for k, (_, (w, h)) in enumerate(views)]
+    holes = generator.random((views[0][1][1], views[0][1][0])) < 0.7
+    photos[0] = photo_of(photos[0].full().pixels, "photo 0", holes)
+    panorama = compose(registration, photos, projection=projection, exposure="none", blend="none", **VORONOI)
+    expected = covered(registration, photos, panorama.canvas)
+    assert (panorama.mask >= expected).all()
+    # Without blending every pixel is its owner's.
+    for k in range(len(photos)):
+        assert (panorama.pixels[panorama.owner == k] == 100 + 20 * k).all()
+    assert (panorama.pixels[~panorama.mask] == 0).all()
+
+
+@pytest.mark.parametrize("projection", ["cylindrical", "spherical"])
+def test_the_step_across_the_wrap_is_like_any_other(generator, projection):
+    registration = full_turn()
+    photos = [shoot(eye, np.uint8, generator.uniform(0.7, 1.4)) for eye in registration.cameras]
+    panorama = compose(registration, photos, projection=projection)
+    assert panorama.canvas.wraps
+    rows = panorama.mask.all(axis=1)
+    picture = panorama.pixels[rows].astype(float)
+    steps = np.abs(picture - np.roll(picture, 1, axis=1)).mean(axis=(0, 2))
+    assert steps[0] <= steps.max()
+    assert steps[0] < 2 * np.median(steps)
+
+
+def test_poles_are_filled():
+    eyes = [camera("zenith", 30, 90, focal=80.0), *(camera(f"photo {k}", 60 * k, 30, focal=80.0) for k in range(6))]
+    panorama = compose(Registration("rotation", tuple(eyes)), projection="spherical")
+    assert panorama.mask[0].all()
+    truth = world(directions_of(panorama.canvas)) * 255
+    assert np.abs(panorama.pixels - truth)[:20].mean() < 1
+
+
+def test_cropping_leaves_no_empty_pixel():
+    registration = row()
+    whole, cropped = compose(registration), compose(registration, crop=True)
+    assert cropped.mask.all()
+    x, y = (round(new - old) for new, old in ((cropped.canvas.left, whole.canvas.left), (cropped.canvas.top, whole.canvas.top)))
+    w, h = cropped.canvas.size
+    np.testing.assert_array_equal(cropped.pixels, whole.pixels[y : y + h, x : x + w])
+    assert w * h > 0.6 * whole.mask.sum()
+
+
+def test_a_smaller_scale_is_the_same_picture_smaller():
+    registration = row(size=(640, 480), focal=600.0)
+    panorama = compose(registration, scale=0.25, projection="spherical", exposure="none")
+    assert panorama.canvas.scale == pytest.approx(150)
+    truth = world(directions_of(panorama.canvas)) * 255
+    # The rims show the average of a few pixels that end where the photo does.
+    assert np.abs(panorama.pixels - truth)[panorama.mask].mean() < 1
+
+
+def test_photos_of_a_plane():
+    """A mosaic of a flat picture, each photo taken by another homography."""
+    eyes, photos = [], []
+    for k in range(3):
+        plane = np.array([[1.0, 0.05, 0.4 * k], [-0.02, 1.0, 0.01 * k], [0.02, 0.03 * k, 1.0]])
+        eye = dataclasses.replace(camera(f"photo {k}"), plane=plane * (-1) ** k)
+        eyes.append(eye)
+        photos.append(shoot(eye))
+    panorama = compose(Registration("homography", tuple(eyes)), photos)
+    assert panorama.canvas.projection == "plane"
+    truth = world(directions_of(panorama.canvas)) * 255
+    assert np.abs(panorama.pixels - truth)[panorama.mask].mean() < 0.6
+    assert len(np.unique(panorama.owner)) == 4
+
+
+def test_too_much_memory_is_refused_before_it_is_taken():
+    registration = row()
+    photos = [shoot(eye) for eye in registration.cameras]
+    never = [dataclasses.replace(photo, decode=lambda shrink: pytest.fail("nothing may be decoded")) for photo in photos]
+    options = ComposeOptions(max_memory=100)
+    needed = estimate_memory(registration, plan_canvas(registration, options), options, np.dtype(np.uint8))
+    with pytest.raises(LimitError, match=rf"needs {needed / 1e6:.0f} MB.* 100 MB .*--scale") as caught:
+        compose_photos(registration, never, options)
+    assert caught.value.exit_code == 5
+    huge = Registration("rotation", tuple(dataclasses.replace(eye, focal=1e7) for eye in registration.cameras))
+    with pytest.raises(LimitError):
+        compose_photos(huge, never, ComposeOptions())
+
+
+def test_photos_must_fit_the_registration():
+    registration = row()
+    photos = [shoot(eye) for eye in registration.cameras]
+    with pytest.raises(RegistrationFileError, match="3 photos"):
+        compose_photos(registration, photos[:3], ComposeOptions())
+    with pytest.raises(RegistrationFileError, match="uint16 and uint8"):
+        compose_photos(registration, [*photos[:3], shoot(registration.cameras[3], np.uint16)], ComposeOptions())
+
+
+def test_progress_and_metadata():
+    registration = row()
+    photos = [shoot(eye) for eye in registration.cameras]
+    photos[0] = dataclasses.replace(photos[0], metadata={"icc": b"profile"})
+    seen = []
+    panorama = compose_photos(registration, photos, ComposeOptions(), progress=lambda *step: seen.append(step))
+    assert seen == [(stage, done, 4) for stage in ("plan", "render") for done in range(5)]
+    assert panorama.metadata == {"icc": b"profile"}
+    assert panorama.used == tuple(eye.name for eye in registration.cameras)
+
+
+def test_photos_that_do_not_touch_keep_to_themselves():
+    eyes = (camera("left", -40), camera("right", 40))
+    panorama = compose(Registration("rotation", eyes), projection="cylindrical")
+    assert set(np.unique(panorama.owner)) == {-1, 0, 1}
+    assert not panorama.mask.all(axis=0).all()
+    assert math.isclose(panorama.gains.sum(), 6)
