@@ -36,6 +36,10 @@ Exit codes:
 Files are written with 0 and 3 only."""
 
 
+OPENCV_OUT_OF_MEMORY = -4
+"""``code`` of the error that OpenCV raises then."""
+
+
 class Stopped(BaseException):
     """Somebody asked the process to end; holds the number of the signal."""
 
@@ -94,7 +98,7 @@ def explain(error: Exception, console: Console) -> int:
     if isinstance(error, CompositorError):
         console.error(str(error))
         return error.exit_code
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == OPENCV_OUT_OF_MEMORY:
         console.error("memory ran out; give fewer photos, a smaller --scale or a smaller --max-memory")
         return LimitError.exit_code
     console.error(f"unexpected {type(error).__name__}: {error}; this is a mistake in compositor, --debug shows where")

@@ -298,7 +298,18 @@ def test_traceback_only_with_debug(command, tmp_path):
     assert any("Traceback" in line for line in command("info", tmp_path / "missing.jpg", "--debug")[2])
 
 
-@pytest.mark.parametrize(("raised", "code", "said"), [(MemoryError(), 5, "memory"), (RuntimeError("odd"), 1, "odd")])
+def opencv_out_of_memory():
+    """What OpenCV raises when an array is too large to be had."""
+    import cv2
+
+    error = cv2.error("OpenCV: out of memory")
+    error.code = -4
+    return error
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"), [(MemoryError(), 5, "memory"), (opencv_out_of_memory(), 5, "memory"), (RuntimeError("odd"), 1, "odd")]
+)
 def test_whatever_happens_ends_in_one_line(command, photos, tmp_path, monkeypatch, raised, code, said):
     def fail(*_, **__):
         raise raised
