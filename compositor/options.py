@@ -16,6 +16,7 @@ from compositor.errors import OptionError
 __all__ = ["ComposeOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
 
 FeatureMethod = Literal["sift", "orb"]
+ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
 FocalMethod = Literal["auto", "shared", "per-photo"]
 Projection = Literal["auto", "plane", "cylindrical", "spherical"]
 ExposureMethod = Literal["gain", "none"]
@@ -80,9 +81,10 @@ class RegisterOptions(RunOptions):
     """How photos are brought into one frame."""
 
     features: FeatureMethod = option("sift", "Feature detector: sift is exact, orb is fast.")
-    registration_megapixels: float = option(0.6, "Photos are reduced to this size before features are looked for.", low=0.01, high=100.0)
-    refinement_megapixels: float = option(1.3, "Size at which matched points are then brought together exactly.", low=0.01, high=100.0)
+    registration_megapixels: float = option(1.3, "Photos are reduced to this size for registration.", low=0.01, high=100.0)
+    feature_megapixels: float = option(0.6, "Features are looked for at this size.", low=0.01, high=100.0)
     max_features: int = option(4000, "Strongest features kept per photo.", low=50, high=100_000)
+    model: ModelMethod = option("auto", "How the photos differ: by a turning camera, or as photos of a plane; auto takes what fits best.")
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
     straighten: bool = option(True, "Turn the panorama so that its horizon is level.")
 

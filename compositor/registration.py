@@ -64,6 +64,7 @@ class RegistrationRecord(msgspec.Struct, frozen=True):
     left_out: tuple[LeftOut, ...] = ()
     pairs: tuple[Pair, ...] = ()
     error: float = 0.0
+    confidence: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,6 +84,8 @@ class Registration:
         The overlaps that the cameras were estimated from.
     error : float
         Root mean square distance between matched points after adjustment, px of the full-size photos.
+    confidence : float
+        Probability of the motion model against the others that were tried, 0 to 1; 1 when it was given.
     """
 
     model: MotionModelName
@@ -90,6 +93,7 @@ class Registration:
     left_out: tuple[tuple[str, str], ...] = ()
     pairs: tuple[Pair, ...] = ()
     error: float = 0.0
+    confidence: float = 1.0
 
     def to_json(self) -> str:
         """The registration as versioned JSON text; reading it back gives exactly the same numbers."""
@@ -98,7 +102,7 @@ class Registration:
             for c in self.cameras
         )
         left_out = tuple(LeftOut(*entry) for entry in self.left_out)
-        record = RegistrationRecord("compositor registration", 1, self.model, photos, left_out, self.pairs, self.error)
+        record = RegistrationRecord("compositor registration", 1, self.model, photos, left_out, self.pairs, self.error, self.confidence)
         return msgspec.json.format(msgspec.json.encode(record)).decode() + "\n"
 
     @classmethod
@@ -126,7 +130,7 @@ class Registration:
             if not (0 <= pair.first < len(cameras) and 0 <= pair.second < len(cameras)):
                 raise RegistrationFileError(f"pair {pair.first}-{pair.second} names a photo that is not in the file; it has {len(cameras)}")
         left_out = tuple((entry.name, entry.reason) for entry in record.left_out)
-        return cls(record.model, tuple(cameras), left_out, record.pairs, record.error)
+        return cls(record.model, tuple(cameras), left_out, record.pairs, record.error, record.confidence)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the registration as JSON.

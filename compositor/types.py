@@ -159,6 +159,8 @@ class Match:
         Takes points of ``first`` to points of ``second``.
     candidates : int
         How many matches there were before the geometric check.
+    pixel : float
+        Size of a pixel of the reduced photos that they were found in, px.
     """
 
     first: int
@@ -167,6 +169,7 @@ class Match:
     points_second: NDArray[np.float64]
     homography: NDArray[np.float64]
     candidates: int
+    pixel: float = 1.0
 
     @property
     def inliers(self) -> int:

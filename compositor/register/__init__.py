@@ -12,18 +12,13 @@ from threadpoolctl import threadpool_limits
 
 from compositor.errors import ReadError, TooFewPhotosError
 from compositor.options import RegisterOptions
-from compositor.register.adjust import Adjustment, Problem, adjust
 from compositor.register.features import detect_features
-from compositor.register.graph import Verdicts, connected_groups, match_photos, spanning_tree
-from compositor.register.initialize import first_cameras
-from compositor.register.straighten import straighten
-from compositor.registration import Pair, Registration
-from compositor.types import Features, Match, Photo, Progress
+from compositor.register.graph import Verdicts, connected_groups, match_photos
+from compositor.register.solve import solve
+from compositor.registration import Registration
+from compositor.types import Features, Photo, Progress
 
 __all__ = ["register_photos"]
-
-DISAGREEING = 5.0
-"""A pair whose median error is this many reduced pixels, or times the set's median, is one that merely looks alike."""
 
 logger = logging.getLogger("compositor")
 
@@ -61,8 +56,11 @@ def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progre
         if not groups or len(groups[0]) < 2:
             raise TooFewPhotosError(few_message(photos, left_out), left_out=tuple(left_out))
         tell("adjust", 0, 1)
-        registration = solve(readable, groups[0], matches, left_out, options)
-    return registration
+        inside = set(groups[0])
+        solution = solve(readable, groups[0], [m for m in matches if m.first in inside], options)
+    return Registration(
+        solution.model, tuple(solution.cameras), tuple(left_out), tuple(solution.pairs), solution.error, confidence=solution.confidence
+    )
 
 
 def all_features(
@@ -102,48 +100,6 @@ def reduced_pixel(photo: Photo, options: RegisterOptions) -> float:
     """Size of a pixel of the reduced photo, in full-size px."""
     w, h = photo.size
     return float(max(1.0, np.sqrt(w * h / (options.registration_megapixels * 1e6))))
-
-
-def solve(
-    photos: Sequence[Photo], group: list[int], matches: list[Match], left_out: list[tuple[str, str]], options: RegisterOptions
-) -> Registration:
-    """Cameras of one connected group."""
-    inside = set(group)
-    matches = [m for m in matches if m.first in inside]
-    cameras = first_cameras(photos, matches, spanning_tree(group, matches))
-    position = {i: k for k, i in enumerate(group)}
-    problem = Problem.of(matches, position)
-    adjusted = adjust([cameras[i] for i in group], problem, focal=options.focal)
-    kept = agreeing(photos, matches, problem, adjusted, options)
-    if len(kept) < len(matches):
-        matches, problem = kept, Problem.of(kept, position)
-        adjusted = adjust(adjusted.cameras, problem, focal=options.focal)
-    pairs = tuple(
-        Pair(position[m.first], position[m.second], m.inliers, float(np.median(adjusted.errors[a:b])))
-        for m, a, b in zip(matches, problem.offsets, problem.offsets[1:], strict=False)
-    )
-    leveled = straighten(adjusted.cameras) if options.straighten else adjusted.cameras
-    return Registration("rotation", tuple(leveled), tuple(left_out), pairs, float(np.sqrt(np.mean(np.minimum(adjusted.errors, 1e3) ** 2))))
-
-
-def agreeing(
-    photos: Sequence[Photo], matches: Sequence[Match], problem: Problem, adjusted: Adjustment, options: RegisterOptions
-) -> list[Match]:
-    """Matches that the adjusted cameras can explain; a pair that all others contradict is dropped unless a photo hangs on it alone."""
-    medians = np.array([np.median(adjusted.errors[a:b]) for a, b in zip(problem.offsets, problem.offsets[1:], strict=False)])
-    kept = list(matches)
-    for k in np.argsort(-medians, kind="stable"):
-        match = matches[k]
-        limit = DISAGREEING * max(reduced_pixel(photos[match.first], options), float(np.median(medians)))
-        without = [m for m in kept if m is not match]
-        if medians[k] <= limit:
-            break
-        if len(connected_groups(len(photos), without)) == len(connected_groups(len(photos), kept)):
-            logger.info(
-                "%s and %s look alike, but the other photos say they do not overlap", photos[match.first].name, photos[match.second].name
-            )
-            kept = without
-    return kept
 
 
 def no_overlap(i: int, group: Sequence[int], photos: Sequence[Photo], verdicts: Verdicts) -> str:

@@ -19,7 +19,7 @@ from compositor.options import FocalMethod
 from compositor.register.models import MODELS, MotionModel
 from compositor.types import Camera, Match
 
-__all__ = ["Adjustment", "Problem", "adjust", "camera_table", "minimise", "noise_scale", "robust_cost", "squared_errors"]
+__all__ = ["Adjustment", "Freedom", "Problem", "adjust", "adjust_plane", "noise_scale", "robust_cost", "squared_errors"]
 
 PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
 """Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle
@@ -69,15 +69,23 @@ class Adjustment:
     Parameters
     ----------
     cameras : list of Camera
+    table : (n, 23) float64
+        The same as the kernel reads them.
+    unknowns : int
+        Number of parameters that were adjusted.
     errors : (m,) float64
-        Distance between matched points, px, the mean of both directions.
-    cost : float
-        Robust sum that was minimised, px^2.
+        Distance between matched points, px, the root mean square of both directions.
     """
 
     cameras: list[Camera]
+    table: NDArray[np.float64]
+    unknowns: int
     errors: NDArray[np.float64]
-    cost: float
+
+    @classmethod
+    def of(cls, table: NDArray[np.float64], cameras: Sequence[Camera], problem: Problem, unknowns: int) -> Adjustment:
+        """Name the cameras of a table like others, and measure them."""
+        return cls(cameras_of(table, cameras), table, unknowns, np.sqrt(squared_errors(table, problem).mean(axis=1)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -156,8 +164,29 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
         forced = focal == "per-photo" and places == (0,)
         if forced or worth_it(*costs, freer.size - freedom.size, 2 * len(problem.first)):
             table, freedom = tried, freer
-    errors = np.sqrt(squared_errors(table, problem).mean(axis=1))
-    return Adjustment(cameras_of(table, cameras), errors, robust_cost(table, problem, noise_scale(table, problem)))
+    return Adjustment.of(table, cameras, problem, freedom.size - len(MODELS["rotation"].generators))
+
+
+def adjust_plane(cameras: Sequence[Camera], problem: Problem, model: MotionModel) -> Adjustment:
+    """Refine where photos lie on their plane until matched points meet.
+
+    Parameters
+    ----------
+    cameras : sequence of Camera
+        First guesses, all photos of a plane.
+    problem : Problem
+        The matches between them.
+    model : MotionModel
+        How the photos may move on the plane.
+
+    Returns
+    -------
+    Adjustment
+    """
+    freedom = Freedom.of(model, len(cameras))
+    table = narrowing(camera_table(cameras), problem, freedom)
+    # Moving all photos together changes nothing: one photo's worth of unknowns is idle.
+    return Adjustment.of(table, cameras, problem, freedom.size - len(model.generators))
 
 
 def lens_groups(cameras: Sequence[Camera]) -> NDArray[np.int64]:

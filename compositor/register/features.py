@@ -40,12 +40,27 @@ def detect_features(photo: Photo, options: RegisterOptions) -> Features:
     """
     decoded = photo.reduced(options.registration_megapixels)
     gray = detector_gray(decoded)
-    mask = None if decoded.mask is None else decoded.mask.astype(np.uint8)
-    keypoints, descriptors = DETECTORS[options.features](gray, mask, options.max_features)
+    small, mask = shrunk(gray, decoded.mask, options.feature_megapixels)
+    keypoints, descriptors = DETECTORS[options.features](small, mask, options.max_features)
     order = np.argsort([-k.response for k in keypoints], kind="stable")[: options.max_features]
-    points = np.array([keypoints[k].pt for k in order], np.float64).reshape(-1, 2)
-    sizes = np.array([keypoints[k].size for k in order], np.float32) / np.float32(decoded.scale[0])
+    grown = np.array(gray.shape[::-1]) / small.shape[::-1]
+    points = (np.array([keypoints[k].pt for k in order], np.float64).reshape(-1, 2) + 0.5) * grown - 0.5
+    sizes = np.array([keypoints[k].size for k in order], np.float32) * np.float32(grown[0] / decoded.scale[0])
     return Features(decoded.to_full(points), sizes, descriptors[order], gray, decoded.scale, decoded.offset)
+
+
+def shrunk(
+    gray: NDArray[np.uint8], mask: NDArray[np.bool_] | None, megapixels: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """A picture and its mask at no more than so many megapixels, by area averaging."""
+    factor = np.sqrt(megapixels * 1e6 / gray.size)
+    bytes_mask = None if mask is None else mask.astype(np.uint8) * 255
+    if factor >= 1:
+        return gray, bytes_mask
+    size = round(gray.shape[1] * factor), round(gray.shape[0] * factor)
+    if bytes_mask is not None:
+        bytes_mask = np.asarray(cv2.resize(bytes_mask, size, interpolation=cv2.INTER_AREA) == 255, np.uint8) * 255
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8), bytes_mask
 
 
 def detector_gray(decoded: Decoded) -> NDArray[np.uint8]:

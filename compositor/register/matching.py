@@ -121,7 +121,7 @@ def match_pair(
     inliers = int(np.count_nonzero(inside))
     if inliers <= needed:
         return Verdict(None, inliers, int(needed) + 1)
-    match = Match(*indices, points[0][inside], points[1][inside], homography, len(rows))
+    match = Match(*indices, points[0][inside], points[1][inside], homography, len(rows), pixel)
     return Verdict(refine_match(match, *features), inliers, int(needed) + 1)
 
 
