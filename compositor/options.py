@@ -83,7 +83,7 @@ class RegisterOptions(RunOptions):
     features: FeatureMethod = option("sift", "Feature detector: sift is exact, orb is fast.")
     registration_megapixels: float = option(1.3, "Photos are reduced to this size for registration.", low=0.01, high=100.0)
     feature_megapixels: float = option(0.6, "Features are looked for at this size.", low=0.01, high=100.0)
-    max_features: int = option(4000, "Strongest features kept per photo.", low=50, high=100_000)
+    max_features: int = option(2500, "Strongest features kept per photo.", low=50, high=100_000)
     model: ModelMethod = option("auto", "How the photos differ: by a turning camera, or as photos of a plane; auto takes what fits best.")
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
     straighten: bool = option(True, "Turn the panorama so that its horizon is level.")

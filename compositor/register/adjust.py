@@ -25,6 +25,12 @@ PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
 """Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle
 in units of the focal length, of k1 and of k2. They are felt only where matches say nothing."""
 
+SETTLED = 1e-6
+"""A step that lowers the cost by a smaller share is the last one."""
+
+TRIAL_ROUNDS = 6
+"""Steps after which it shows whether a lens parameter earns its place; the last adjustment goes on to the bottom."""
+
 LENS_STEPS = (("k1", (3,)), ("principal point", (1, 2)), ("k2", (4,)))
 """Lens parameters (places in a camera's row of the table) in the order in which they are tried."""
 
@@ -157,13 +163,14 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
         steps.append(((0,), alone))
     for places, groups in steps:
         freer = freedom.freeing(places, groups)
-        tried = minimise(table, problem, freer, [noise_scale(table, problem)])
+        tried = minimise(table, problem, freer, [noise_scale(table, problem)], rounds=TRIAL_ROUNDS)
         scale = noise_scale(tried, problem)
-        tried = minimise(tried, problem, freer, [scale])
+        tried = minimise(tried, problem, freer, [scale], rounds=TRIAL_ROUNDS)
         costs = robust_cost(table, problem, scale), robust_cost(tried, problem, scale)
         forced = focal == "per-photo" and places == (0,)
         if forced or worth_it(*costs, freer.size - freedom.size, 2 * len(problem.first)):
             table, freedom = tried, freer
+    table = minimise(table, problem, freedom, [noise_scale(table, problem)])
     return Adjustment.of(table, cameras, problem, freedom.size - len(MODELS["rotation"].generators))
 
 
@@ -185,6 +192,7 @@ def adjust_plane(cameras: Sequence[Camera], problem: Problem, model: MotionModel
     """
     freedom = Freedom.of(model, len(cameras))
     table = narrowing(camera_table(cameras), problem, freedom)
+    table = minimise(table, problem, freedom, [noise_scale(table, problem)])
     # Moving all photos together changes nothing: one photo's worth of unknowns is idle.
     return Adjustment.of(table, cameras, problem, freedom.size - len(model.generators))
 
@@ -214,8 +222,7 @@ def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom) ->
     """Minimise with a robust scale that starts wide enough for rough guesses and ends at the noise of the matches."""
     table = minimise(table, problem, freedom, [64.0, 16.0])
     scale = noise_scale(table, problem)
-    table = minimise(table, problem, freedom, [4 * scale, scale])
-    return minimise(table, problem, freedom, [noise_scale(table, problem)])
+    return minimise(table, problem, freedom, [4 * scale, scale])
 
 
 def worth_it(cost: float, freer_cost: float, added: int, measurements: int) -> bool:
@@ -272,11 +279,11 @@ def minimise(
                 gain = (cost - new_cost) / max(cost, 1e-12)
                 table, cost, gradient, hessian = tried, new_cost, new_gradient, new_hessian
                 damping = max(damping / 10, 1e-9)
-                if gain < 1e-9:
+                if gain < SETTLED:
                     break
             else:
                 damping *= 10
-                if damping > 1e4:
+                if damping > 1.0:  # even a step ten times shorter than Newton's does not help: this is the bottom
                     break
     return table
 
