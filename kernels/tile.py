@@ -47,7 +47,8 @@ def grade_floats(pixels, table, graded):
         for j in range(w):
             for k in range(3):
                 position = pixels[i, j, k] * steps
-                index = np.int32(min(max(position, np.float32(0)), np.float32(last)))
+                # Written so that a value that is no number reads the first entry, not one beyond the table.
+                index = np.int32(position if position < np.float32(last) else np.float32(last)) if position > 0 else np.int32(0)
                 low = table[k, index]
                 graded[i, j, k] = low + (position - np.float32(index)) * (table[k, index + 1] - low)
 
@@ -216,7 +217,7 @@ def finish(picture, owner, frame, correction, taps, white, target, owner_target)
         source = rows[frame[0] + i, 3 * frame[1] : 3 * frame[1] + width]
         names = owner[frame[0] + i, frame[1] : frame[1] + frame[5]]
         out = stored[frame[2] + i, 3 * frame[3] : 3 * frame[3] + width]
-        owner_target[frame[2] + i, frame[3] : frame[3] + frame[5]] = names
+        out_names = owner_target[frame[2] + i, frame[3] : frame[3] + frame[5]]
         if corrected:
             m, phase = i // factor, i % factor
             a, b, c, d = taps[phase, 0], taps[phase, 1], taps[phase, 2], taps[phase, 3]
@@ -224,13 +225,19 @@ def finish(picture, owner, frame, correction, taps, white, target, owner_target)
             for n in range(width):
                 value[n] = source[n] + ((a * first[n] + b * second[n]) + (c * third[n] + d * fourth[n]))
         else:
-            value[:] = source
+            for n in range(width):
+                value[n] = source[n]
         if white > 1:
             for n in range(width):
                 out[n] = np.int32(min(max(value[n] + half, zero), white + half))
         else:
-            out[:] = value
-        if names.min() < 0:
+            for n in range(width):
+                out[n] = value[n]
+        least = np.int16(0)
+        for j in range(frame[5]):
+            out_names[j] = names[j]
+            least = min(least, names[j])
+        if least < 0:
             for j in range(frame[5]):
                 if names[j] < 0:
                     out[3 * j] = out[3 * j + 1] = out[3 * j + 2] = 0

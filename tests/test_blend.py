@@ -187,6 +187,15 @@ def test_gains_in_linear_light(generator, dtype):
     np.testing.assert_allclose(graded, expected, rtol=1e-6, atol=top * 2e-7)
 
 
+def test_extreme_floats_stay_in_the_table():
+    pixels = np.array([[[-1.0, 2.0, np.nan]], [[np.inf, -np.inf, 1.0]]], np.float32)
+    graded = grade_pixels(pixels, gain_table(np.array([0.5, 0.5, 0.5]), np.dtype(np.float32)))
+    assert graded[0, 0, 0] == pytest.approx(-0.5)
+    assert 1 < graded[0, 0, 1] < 2
+    assert np.isnan(graded[0, 0, 2])
+    assert graded[1, 0, 2] == pytest.approx(encode_srgb(np.array(0.5)), abs=1e-6)
+
+
 def test_srgb_is_that_of_the_standard():
     np.testing.assert_allclose(decode_srgb(np.array([0, 0.04045, 0.5, 1])), [0, 0.0031308, 0.2140411, 1], atol=1e-6)
     values = np.linspace(0, 1, 101)

@@ -137,8 +137,7 @@ def rendered(registration, photos, options, side, workers):
         return render(plan, registration.cameras, photos, pool, lambda *_: None, side=side)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("make", [row, full_turn])
+@pytest.mark.parametrize(("make", "dtype"), [(row, np.uint16), (full_turn, np.uint8), (full_turn, np.float32)])
 def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype):
     registration = make()
     # Enough pixels for a reduced canvas, some disagreement for the bands to work on, and a mask with holes.
