@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import signal
 import sys
@@ -20,6 +21,7 @@ from compositor.cli.info import info
 from compositor.cli.register import register
 from compositor.cli.stitch import stitch
 from compositor.errors import CompositorError, LimitError
+from compositor.heap import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -69,7 +71,12 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    sys.exit(run(sys.argv[1:]))
+    keep_freed_memory()
+    code = run(sys.argv[1:])
+    # Everything is written and closed. Taking the interpreter apart would cost as much again as starting it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -11,13 +11,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from compositor.ahead import load_ahead
 from compositor.clock import StageClock
-from compositor.compose import compose_photos
 from compositor.errors import ReadError, RegistrationFileError, TooFewPhotosError
+from compositor.heap import give_back_memory
 from compositor.images import open_photos
 from compositor.options import ComposeOptions, RegisterOptions, StitchOptions
 from compositor.panorama import Panorama
-from compositor.register import register_photos
 from compositor.registration import Registration
 from compositor.threads import limit_threads
 from compositor.types import Photo, Progress
@@ -58,7 +58,7 @@ def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **opti
         The panorama would need more memory than it may take.
     """
     chosen, clock = StitchOptions.of(options), StageClock(progress)
-    with limit_threads(chosen.threads):
+    with limit_threads(chosen.threads), load_ahead():
         opened, unreadable = _open(photos, clock)
         registration = _register(opened, unreadable, chosen, clock)
         return _compose(registration, one_photo_per_camera(registration, opened), chosen, clock)
@@ -144,6 +144,8 @@ def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], Le
 
 def _register(photos: list[Photo], unreadable: LeftOut, options: RegisterOptions, clock: StageClock) -> Registration:
     """The photos' registration, which also knows the photos that could not be opened."""
+    from compositor.register import register_photos
+
     try:
         registration = register_photos(photos, options, progress=clock)
     except TooFewPhotosError as error:
@@ -161,6 +163,9 @@ def _warn(left_out: LeftOut) -> None:
 
 def _compose(registration: Registration, photos: Sequence[Photo], options: ComposeOptions, clock: StageClock) -> Panorama:
     """The panorama, which also knows how long everything took."""
+    from compositor.compose import compose_photos
+
+    give_back_memory()
     panorama = compose_photos(registration, photos, options, progress=clock)
     return dataclasses.replace(panorama, seconds=clock.seconds())
 

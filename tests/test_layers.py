@@ -15,10 +15,11 @@ import compositor
 PACKAGE = Path(compositor.__file__).parent
 FLOORS = [
     {"errors", "options", "kernels"},
-    {"types", "threads"},
+    {"types", "threads", "heap"},
     {"images", "clock"},
     {"registration", "panorama"},
     {"register", "compose", "paste", "assess"},
+    {"ahead"},
     {"stitch", "datasets"},
     {"learned"},
     {"cli"},

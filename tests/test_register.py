@@ -16,7 +16,7 @@ from compositor.kernels.matching import best_two
 from compositor.kernels.refine import RADIUS, refine_points
 from compositor.options import RegisterOptions
 from compositor.register import register_photos
-from compositor.register.features import detect_features
+from compositor.register.features import detect_features, read_picture
 from compositor.register.graph import connected_groups, spanning_tree
 from compositor.register.initialize import best_rotations
 from compositor.register.straighten import straighten
@@ -111,8 +111,9 @@ def test_features_lie_where_the_full_photo_has_them():
     """The same corner is found at the same full-size position, however much the photo was reduced."""
     picture = data.brick()
     big = photo_from_array(np.repeat(np.repeat(picture, 3, axis=0), 3, axis=1), "big")
-    full = detect_features(photo_from_array(picture, "small"), options())
-    reduced = detect_features(big, options(registration_megapixels=picture.size / 1e6))
+    same = options(registration_megapixels=picture.size / 1e6)
+    full = detect_features(read_picture(photo_from_array(picture, "small"), same), same)
+    reduced = detect_features(read_picture(big, same), same)
     ours, theirs = (full.points + 0.5) * 3 - 0.5, reduced.points
     nearest = np.sqrt(((ours[:100, None] - theirs[None]) ** 2).sum(axis=2).min(axis=1))
     # Reducing in two steps weighs pixels a little differently: a tenth of a reduced pixel. A wrong frame would show a whole one.

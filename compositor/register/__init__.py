@@ -6,17 +6,20 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from compositor.errors import ReadError, TooFewPhotosError
+from compositor.heap import give_back_memory
 from compositor.options import RegisterOptions
-from compositor.register.features import detect_features
-from compositor.register.graph import Verdicts, connected_groups, match_photos
-from compositor.register.solve import solve
+from compositor.register.features import Picture, detect_features, read_picture
 from compositor.registration import Registration
 from compositor.types import Features, Photo, Progress
+
+if TYPE_CHECKING:
+    from compositor.register.graph import Verdicts
 
 __all__ = ["register_photos"]
 
@@ -47,6 +50,11 @@ def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progre
     # LAPACK's and BLAS's bytes depend on how many threads they use; work is spread over photos and pairs instead.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(options.threads or os.cpu_count()) as pool:
         readable, features, left_out = all_features(photos, options, pool, tell)
+        give_back_memory()
+        # Only now: importing Numba takes longer than finding the features of two photos.
+        from compositor.register.graph import connected_groups, match_photos
+        from compositor.register.solve import solve
+
         tell("match", 0, 1)
         verdicts = match_photos(readable, features, [reduced_pixel(p, options) for p in readable], pool)
         matches = [v.match for v in verdicts.values() if v.match]
@@ -66,22 +74,27 @@ def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progre
 def all_features(
     photos: Sequence[Photo], options: RegisterOptions, pool: ThreadPoolExecutor, tell: Progress
 ) -> tuple[list[Photo], list[Features], list[tuple[str, str]]]:
-    """Features of every photo that can be read; the others, and copies of one photo, come back with their reason."""
+    """Features of every photo that can be read; the others, and copies of one photo, come back with their reason.
 
-    def one(photo: Photo) -> Features | ReadError:
+    Photos are decoded ahead on all threads, but features are looked for in one photo at a time: the detector is parallel itself,
+    and takes 250 bytes per pixel while it works.
+    """
+
+    def one(photo: Photo) -> Picture | ReadError:
         try:
-            return detect_features(photo, options)
+            return read_picture(photo, options)
         except ReadError as error:
             return error
 
     readable: list[Photo] = []
     features: list[Features] = []
     left_out: list[tuple[str, str]] = []
-    for done, (photo, found) in enumerate(zip(photos, pool.map(one, photos), strict=True)):
+    for done, (photo, picture) in enumerate(zip(photos, pool.map(one, photos), strict=True)):
         tell("features", done, len(photos))
-        if isinstance(found, ReadError):
-            left_out.append((photo.name, str(found).removeprefix(f"{photo.name}: ")))
+        if isinstance(picture, ReadError):
+            left_out.append((photo.name, str(picture).removeprefix(f"{photo.name}: ")))
             continue
+        found = detect_features(picture, options)
         twin = next((p.name for p, f in zip(readable, features, strict=True) if same_picture(f, found)), None)
         if twin is not None:
             left_out.append((photo.name, f"the same picture as {twin}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,26 +13,33 @@ from numpy.typing import NDArray
 from compositor.options import RegisterOptions
 from compositor.types import Decoded, Features, Photo
 
-__all__ = ["detect_features"]
+__all__ = ["Picture", "detect_features", "read_picture"]
 
 FEW_FEATURES = 400
 """Below this many features a photo is looked at again with a lower contrast threshold."""
 
 
-def detect_features(photo: Photo, options: RegisterOptions) -> Features:
-    """Find features in a photo's reduced picture.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Picture:
+    """The reduced gray picture of a photo, which is all that registration sees of it.
 
     Parameters
     ----------
-    photo : Photo
-        The photo; decoded at ``options.registration_megapixels``.
-    options : RegisterOptions
-        Detector, size and number of features.
+    gray : (h, w) uint8
+    mask : (h, w) bool or None
+        Where the photo has pixels; None means everywhere.
+    scale, offset : (float, float)
+        Where the picture lies in the full-size photo, as in ``Decoded``.
+    """
 
-    Returns
-    -------
-    Features
-        Positions in full-size px, strongest first.
+    gray: NDArray[np.uint8]
+    mask: NDArray[np.bool_] | None
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+
+
+def read_picture(photo: Photo, options: RegisterOptions) -> Picture:
+    """Decode a photo at ``options.registration_megapixels``.
 
     Raises
     ------
@@ -39,14 +47,31 @@ def detect_features(photo: Photo, options: RegisterOptions) -> Features:
         The photo's pixels cannot be decoded.
     """
     decoded = photo.reduced(options.registration_megapixels)
-    gray = detector_gray(decoded)
-    small, mask = shrunk(gray, decoded.mask, options.feature_megapixels)
+    return Picture(detector_gray(decoded), decoded.mask, decoded.scale, decoded.offset)
+
+
+def detect_features(picture: Picture, options: RegisterOptions) -> Features:
+    """Find features in a photo's picture.
+
+    Parameters
+    ----------
+    picture : Picture
+    options : RegisterOptions
+        Detector, size and number of features.
+
+    Returns
+    -------
+    Features
+        Positions in full-size px, strongest first.
+    """
+    small, mask = shrunk(picture.gray, picture.mask, options.feature_megapixels)
     keypoints, descriptors = DETECTORS[options.features](small, mask, options.max_features)
     order = np.argsort([-k.response for k in keypoints], kind="stable")[: options.max_features]
-    grown = np.array(gray.shape[::-1]) / small.shape[::-1]
+    grown = np.array(picture.gray.shape[::-1]) / small.shape[::-1]
     points = (np.array([keypoints[k].pt for k in order], np.float64).reshape(-1, 2) + 0.5) * grown - 0.5
-    sizes = np.array([keypoints[k].size for k in order], np.float32) * np.float32(grown[0] / decoded.scale[0])
-    return Features(decoded.to_full(points), sizes, descriptors[order], gray, decoded.scale, decoded.offset)
+    full = (points + 0.5 - picture.offset) / picture.scale - 0.5
+    sizes = np.array([keypoints[k].size for k in order], np.float32) * np.float32(grown[0] / picture.scale[0])
+    return Features(full, sizes, descriptors[order], picture.gray, picture.scale, picture.offset)
 
 
 def shrunk(
