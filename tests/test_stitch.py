@@ -55,6 +55,14 @@ def test_sixteen_bits_stay_sixteen_bits(views):
     assert panorama.mask.all()
 
 
+def test_mixed_depths_become_the_deepest(views, panorama):
+    first, *rest = [view.pixels for view in views]
+    mixed = compositor.stitch([first.astype(np.uint16) * 257, *rest])
+    assert mixed.pixels.dtype == np.uint16
+    # The same light in every photo, so the same picture; features of a stretched deep photo differ a little, so not the same bytes.
+    assert abs(float(mixed.pixels[mixed.mask].mean()) / 257 - float(panorama.pixels[panorama.mask].mean())) < 1
+
+
 def test_what_is_left_out_is_listed_and_logged_once(photos, tmp_path, caplog):
     (tmp_path / "text.jpg").write_text("not a picture")
     with caplog.at_level(logging.WARNING, "compositor"):

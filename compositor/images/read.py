@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError, ReadError
 from compositor.images.color import to_common_profile, to_rgb
+from compositor.images.depth import to_common_depth
 from compositor.images.files import AnyPath, open_checked, printable, read_bytes_checked
 from compositor.images.formats import FIRST_BYTES, find_format
 from compositor.images.limits import check_claim, check_size
@@ -64,7 +65,7 @@ def open_photos(sources: Iterable[Source]) -> tuple[list[Photo], list[tuple[str,
             reason = str(error).removeprefix(f"{name}: ")
             left_out.append((name, reason))
             logger.warning("%s: %s; it is left out", name, reason)
-    return to_common_profile(photos), left_out
+    return to_common_depth(to_common_profile(photos)), left_out
 
 
 def names_of(sources: Sequence[Source]) -> list[str]:
