@@ -56,8 +56,10 @@ def report_plan(
     from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
+    used = one_photo_per_camera(registration, photos)
+    registration = registration.scaled_to([photo.size for photo in used])
     canvas = plan_canvas(registration, chosen)
-    memory = estimate_memory(registration, canvas, chosen, one_photo_per_camera(registration, photos)[0].dtype)
+    memory = estimate_memory(registration, canvas, chosen, used[0].dtype)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}
     lines = [

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.geometry.projections import canvas_directions, canvas_positions
+from compositor.geometry.views import ray_directions, see
 from compositor.registration import Registration
 from compositor.types import Canvas, Pixels
 
@@ -61,6 +63,62 @@ class Panorama:
     def used(self) -> tuple[str, ...]:
         """Names of the photos in the panorama."""
         return tuple(camera.name for camera in self.registration.cameras)
+
+    def map_points(self, photo: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where points of a photo lie in the panorama.
+
+        Parameters
+        ----------
+        photo : int
+            Index into ``registration.cameras``.
+        points : (n, 2) float64
+            x and y, px of the full-size photo.
+
+        Returns
+        -------
+        (n, 2) float64
+            x and y, px of the panorama; may lie outside it after cropping.
+        """
+        directions = ray_directions(self.registration.cameras[photo], np.asarray(points, np.float64).reshape(-1, 2))
+        return canvas_positions(self.canvas, directions)
+
+    def map_back(self, photo: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where points of the panorama lie in a photo: the inverse of ``map_points``.
+
+        Parameters
+        ----------
+        photo : int
+            Index into ``registration.cameras``.
+        points : (n, 2) float64
+            x and y, px of the panorama.
+
+        Returns
+        -------
+        (n, 2) float64
+            x and y, px of the full-size photo; NaN where the photo does not show the point.
+        """
+        directions, exists = canvas_directions(self.canvas, np.asarray(points, np.float64).reshape(-1, 2))
+        positions, seen = see(self.registration.cameras[photo], directions)
+        return np.where((exists & seen)[:, None], positions, np.nan)
+
+    def source_of(self, x: int, y: int) -> tuple[int, tuple[float, float]] | None:
+        """Which photo a pixel of the panorama came from, and from where in it.
+
+        Parameters
+        ----------
+        x, y : int
+            Pixel of the panorama.
+
+        Returns
+        -------
+        (int, (float, float)) or None
+            Index into ``registration.cameras`` and x and y, px of the full-size photo; None where the panorama is empty.
+        """
+        photo = int(self.owner[y, x])
+        if photo < 0:
+            return None
+        column, row = self.map_back(photo, np.array([[x, y]], np.float64))[0]
+        return photo, (float(column), float(row))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = 95) -> None:
         """Write the panorama as JPEG, PNG or TIFF, by the name's ending; PNG and TIFF keep the mask as alpha.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -95,6 +96,21 @@ class Registration:
     error: float = 0.0
     confidence: float = 1.0
 
+    def scaled_to(self, sizes: Sequence[tuple[int, int]]) -> Self:
+        """The same registration for larger or smaller versions of the photos.
+
+        Parameters
+        ----------
+        sizes : sequence of (int, int)
+            Width and height of the version of each camera's photo, px.
+
+        Raises
+        ------
+        RegistrationFileError
+            A version has other proportions than its photo: it was cropped or turned.
+        """
+        return dataclasses.replace(self, cameras=tuple(scaled(c, size) for c, size in zip(self.cameras, sizes, strict=True)))
+
     def to_json(self) -> str:
         """The registration as versioned JSON text; reading it back gives exactly the same numbers."""
         photos = tuple(
@@ -165,6 +181,21 @@ class Registration:
             ) from error
         except RegistrationFileError as error:
             raise RegistrationFileError(f"{path}: {error}", path=path) from error
+
+
+def scaled(camera: Camera, size: tuple[int, int]) -> Camera:
+    """A camera whose photo has another size."""
+    if size == camera.size:
+        return camera
+    x, y = size[0] / camera.size[0], size[1] / camera.size[1]
+    # A side is rounded to whole pixels, so the factors may differ by a pixel's worth.
+    if abs(x - y) > 1.0 / min(*size, *camera.size):
+        found, needed = ("x".join(map(str, pair)) for pair in (size, camera.size))
+        raise RegistrationFileError(
+            f"{camera.name} has {found} pixels, which is no scaled version of the registered {needed}; register it anew"
+        )
+    center = ((camera.center[0] + 0.5) * x - 0.5, (camera.center[1] + 0.5) * y - 0.5)
+    return dataclasses.replace(camera, size=size, center=center, focal=camera.focal * (x + y) / 2)
 
 
 def rows_of(matrix: NDArray[np.float64]) -> tuple[Row, Row, Row]:

@@ -101,7 +101,8 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
     registration : Registration
         From ``register``, or ``Registration.load``.
     photos : iterable of path, (h, w[, c]) array or Photo
-        The registered photos: found by name, or taken in order when there are as many as cameras. Others are not used.
+        The registered photos, or other frames, masks, depths or sizes of them: found by name, or taken in order when there are as
+        many as cameras. Others are not used.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -132,7 +133,8 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
         reasons = dict(registration.left_out)
         unused = [(p.name, reasons.get(p.name, "it is not in the registration")) for p in opened if not any(p is u for u in used)]
         _warn(unused)
-        return _compose(dataclasses.replace(registration, left_out=(*unreadable, *unused)), used, chosen, clock)
+        fitting = registration.scaled_to([photo.size for photo in used])
+        return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock)
 
 
 def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], LeftOut]:
@@ -176,7 +178,7 @@ def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) ->
     Raises
     ------
     RegistrationFileError
-        There is none for some camera, or it has another size.
+        There is none for some camera.
     """
     cameras = registration.cameras
     counts = Counter(photo.name for photo in photos)
@@ -188,8 +190,4 @@ def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) ->
         )
     by_name = {photo.name: photo for photo in photos}
     chosen = list(photos) if missing else [by_name[camera.name] for camera in cameras]
-    for photo, camera in zip(chosen, cameras, strict=True):
-        if photo.size != camera.size:
-            found, needed = ("x".join(map(str, size)) for size in (photo.size, camera.size))
-            raise RegistrationFileError(f"{photo.name} has {found} pixels, its registration needs {needed}; register these photos anew")
     return chosen

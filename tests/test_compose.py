@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from compositor.compose import compose_photos, estimate_memory, plan_canvas
 from compositor.compose.exposure import decode_srgb, encode_srgb
 from compositor.compose.plan import make_plan
-from compositor.compose.projections import PROJECTIONS
 from compositor.compose.render import render
-from compositor.compose.views import ray_directions, see
 from compositor.errors import LimitError, RegistrationFileError
+from compositor.geometry.projections import PROJECTIONS
+from compositor.geometry.views import ray_directions, see
 from compositor.options import ComposeOptions
 from compositor.registration import Registration
 from compositor.types import Camera, Decoded, Photo

@@ -16,7 +16,7 @@ PACKAGE = Path(compositor.__file__).parent
 FLOORS = [
     {"errors", "options", "kernels"},
     {"types", "threads", "heap"},
-    {"images", "clock"},
+    {"images", "geometry", "clock"},
     {"registration", "panorama"},
     {"register", "compose", "paste", "assess"},
     {"ahead"},

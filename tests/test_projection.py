@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from compositor.compose import estimate_memory, plan_canvas
 from compositor.compose.canvas import plan_reduction, reduced_canvas
-from compositor.compose.projections import PROJECTIONS, canvas_columns, canvas_rows
-from compositor.compose.views import border_directions, largest_radius, ray_directions, resolution, see
 from compositor.compose.warp import Box, Sheet, locate
 from compositor.errors import CompositorError, LimitError, OptionError, TooFewPhotosError
+from compositor.geometry.projections import PROJECTIONS, canvas_columns, canvas_rows
+from compositor.geometry.views import border_directions, largest_radius, ray_directions, resolution, see
 from compositor.options import ComposeOptions
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas, Decoded

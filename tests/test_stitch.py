@@ -96,11 +96,6 @@ def test_values_of_another_kind_are_refused(photos, wrong):
         compositor.stitch(photos, **wrong)
 
 
-def test_compose_refuses_photos_of_another_size(panorama, views):
-    with pytest.raises(compositor.RegistrationFileError, match="240x180"):
-        compositor.compose(panorama.registration, [view.pixels[::2, ::2] for view in views])
-
-
 def test_compose_names_a_registered_photo_that_cannot_be_read(panorama, photos, tmp_path):
     broken = tmp_path / "view-2.png"
     broken.write_text("not a picture")
@@ -121,3 +116,48 @@ def test_progress_tells_every_stage_in_order(photos):
     assert list(dict.fromkeys(stage for stage, _, _ in told))[:4] == ["read", "features", "match", "adjust"]
     assert told[-1][0] == "render"
     assert all(0 <= done <= total for _, done, total in told)
+
+
+def test_points_map_to_the_panorama_and_back(panorama):
+    points = np.array([[10.0, 20.0], [200.5, 111.25], [400.0, 300.0]])
+    for photo in range(3):
+        there = panorama.map_points(photo, points)
+        assert np.allclose(panorama.map_back(photo, there), points, atol=1e-6)
+    assert np.isnan(panorama.map_back(0, np.array([[-5000.0, 0.0]]))).all()
+
+
+def test_every_pixel_knows_its_source(panorama, views):
+    """The photo that a pixel is said to come from shows it at the place that is told: nothing is blended far from a seam."""
+    height, width = panorama.owner.shape
+    for x, y in [(width // 6, height // 2), (width // 2, height // 2), (5 * width // 6, height // 2)]:
+        photo, (column, row) = panorama.source_of(x, y)
+        assert photo == panorama.owner[y, x]
+        size = views[photo].camera.size
+        assert -0.5 <= column <= size[0] - 0.5
+        assert -0.5 <= row <= size[1] - 0.5
+    empty = np.argwhere(panorama.owner < 0)
+    if len(empty):
+        assert panorama.source_of(int(empty[0, 1]), int(empty[0, 0])) is None
+
+
+def angles(panorama, points):
+    """Canvas points in units of the canvas scale, which do not depend on the size."""
+    return (points + np.array([panorama.canvas.left, panorama.canvas.top])) / panorama.canvas.scale
+
+
+def test_a_registration_serves_smaller_versions(panorama, views):
+    import cv2
+
+    small = [cv2.resize(view.pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for view in views]
+    half = compositor.compose(panorama.registration, small)
+    assert abs(half.canvas.size[0] - panorama.canvas.size[0] / 2) < 3
+    corners = np.array([[0.0, 0.0], [100.0, 50.0]])
+    # Half the size: pixel centres p lie at (p + 0.5) / 2 - 0.5, in the photo as in the panorama.
+    whole = panorama.map_points(1, (corners + 0.5) * 2 - 0.5)
+    angle = angles(panorama, whole)
+    assert np.allclose(angles(half, half.map_points(1, corners)), angle, atol=1e-9)
+
+
+def test_a_registration_refuses_cropped_versions(panorama, views):
+    with pytest.raises(compositor.RegistrationFileError, match="no scaled version"):
+        compositor.compose(panorama.registration, [view.pixels[:, 40:] for view in views])

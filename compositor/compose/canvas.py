@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compositor.compose.projections import PROJECTIONS
-from compositor.compose.views import border_directions, resolution, see
 from compositor.errors import LimitError, OptionError, TooFewPhotosError
+from compositor.geometry.projections import PROJECTIONS
+from compositor.geometry.views import border_directions, resolution, see
 from compositor.options import ComposeOptions
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas

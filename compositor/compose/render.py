@@ -17,8 +17,8 @@ from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlargi
 from compositor.compose.exposure import full_scale, gain_table
 from compositor.compose.plan import Plan, gather
 from compositor.compose.tiles import TILE, Tile, cut_tiles
-from compositor.compose.views import resolution
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
+from compositor.geometry.views import resolution
 from compositor.kernels.tile import choose_owners, compare, finish, place
 from compositor.types import Camera, Decoded, Photo, Pixels, Progress
 

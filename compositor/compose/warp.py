@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.compose.projections import canvas_columns, canvas_rows
-from compositor.compose.views import largest_radius, world_to_camera
+from compositor.geometry.projections import canvas_columns, canvas_rows
+from compositor.geometry.views import largest_radius, world_to_camera
 from compositor.kernels.projection import locate_pixels
 from compositor.kernels.tile import grade, grade_floats
 from compositor.types import Camera, Canvas, Decoded

@@ -30,7 +30,9 @@ class DepthDecoder:
 
 def to_common_depth(photos: list[Photo]) -> list[Photo]:
     """Photos that all decode to the deepest pixel type among them: float32 before uint16 before uint8."""
-    deepest = max((photo.dtype for photo in photos), key=lambda dtype: (dtype.kind == "f", dtype.itemsize), default=None)
+    if not photos:
+        return photos
+    deepest = max((photo.dtype for photo in photos), key=lambda dtype: (dtype.kind == "f", dtype.itemsize))
     return [
         photo if photo.dtype == deepest else dataclasses.replace(photo, dtype=deepest, decode=DepthDecoder(photo.decode, deepest))
         for photo in photos

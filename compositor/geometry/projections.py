@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from compositor.types import Canvas
 
-__all__ = ["PROJECTIONS", "Projection", "canvas_columns", "canvas_rows"]
+__all__ = ["PROJECTIONS", "Projection", "canvas_columns", "canvas_directions", "canvas_positions", "canvas_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -102,3 +102,35 @@ def canvas_rows(canvas: Canvas) -> Floats:
     """Factor and downward part of the directions of all canvas rows, (2, h) float64."""
     v: NDArray[Any] = (np.arange(canvas.size[1]) + canvas.top) / canvas.scale
     return PROJECTIONS[canvas.projection].row(v)
+
+
+def canvas_directions(canvas: Canvas, positions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """World directions of canvas positions.
+
+    Parameters
+    ----------
+    canvas : Canvas
+    positions : (n, 2) float64
+        Canvas px, x and y.
+
+    Returns
+    -------
+    directions : (n, 3) float64
+    exists : (n,) bool
+        False beyond the edge of the surface, such as past a pole.
+    """
+    projection = PROJECTIONS[canvas.projection]
+    u, v = ((positions + np.array([canvas.left, canvas.top])) / canvas.scale).T
+    (sideways, forward), (factor, down) = projection.column(u), projection.row(v)
+    return np.stack([sideways * factor, down, forward * factor], axis=1), np.abs(v) <= projection.lowest
+
+
+def canvas_positions(canvas: Canvas, directions: Floats) -> Floats:
+    """Canvas px, (n, 2), of world directions; on a canvas that is a full turn within 0 <= x < width, else nearest to its middle."""
+    projection = PROJECTIONS[canvas.projection]
+    positions = projection.locate(directions) * canvas.scale - (canvas.left, canvas.top)
+    if projection.cyclic:
+        turn = 2 * np.pi * canvas.scale
+        first = 0.0 if canvas.wraps else (canvas.size[0] - turn) / 2
+        positions[:, 0] = (positions[:, 0] - first) % turn + first
+    return np.asarray(positions)
