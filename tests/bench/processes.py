@@ -1,0 +1,92 @@
+"""Whole processes side by side on one photo list, from start to exit, in alternation.
+
+Prints a Markdown table with a row for every command: photos used of given, medians of wall and CPU seconds and of the peak memory of the
+process tree (PSS, sampled), medians of the pairwise ratios to the first command, the wall time of the first run, which no median counts,
+exit codes, and the command with its options. Where the first command did not use every photo in every run it is no reference: the
+ratios stand in brackets and a line says so.
+
+Without photos a row of six is rendered.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from pathlib import Path
+
+import click
+from measure import OPENCV, OURS, Commands, Outcome, named_commands, run_command
+from scenes import SCENES, photos_in, render_set
+from tables import print_heading, print_row, short
+
+FIGURES = ("wall", "cpu", "memory")
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--run",
+    "commands",
+    multiple=True,
+    default=[f"opencv={OPENCV}", f"compositor={OURS}"],
+    callback=named_commands,
+    metavar="NAME='COMMAND'",
+    help="A command with {out} and {photos} in it; may be given several times, the reference first. Default: cv2.Stitcher, compositor.",
+)
+@click.option("-n", "runs", type=click.IntRange(1), default=5, show_default=True, help="Runs of each command after the first.")
+@click.option("--cold", is_flag=True, help="Start with an empty cache of compiled kernels; later runs find it filled.")
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds that a command may take.")
+@click.argument("photos", nargs=-1, type=click.Path(exists=True))
+def processes(commands: Commands, runs: int, cold: bool, timeout: float, photos: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory(prefix="compositor-bench-") as folder:
+        given = photos or photos_in(render_set(Path(folder, "row"), **SCENES["long-row"], size=(1200, 900)))
+        environment = {"NUMBA_CACHE_DIR": str(Path(folder, "kernels"))} if cold else {}
+        print_heading(commands)
+        outcomes: dict[str, list[Outcome]] = {name: [] for name in commands}
+        for turn in range(runs + 1):
+            # Every other turn backwards, so that none always follows the same one.
+            for name, words in list(commands.items())[:: -1 if turn % 2 else 1]:
+                outcomes[name].append(run_command(words, Path(folder, f"{name}.jpg"), given, timeout=timeout, environment=environment))
+    print_table(commands, outcomes, kernels="compiled in it" if cold else "as they were")
+
+
+def print_table(commands: Commands, outcomes: dict[str, list[Outcome]], *, kernels: str) -> None:
+    """A row for every command, and whether its first is a reference."""
+    reference = next(iter(outcomes))
+    fair = all(outcome.whole for outcome in outcomes[reference])
+    columns = (
+        f"run, used of given, wall s, CPU s, memory MB, wall ratio, CPU ratio, memory ratio, first run s (kernels {kernels}), exit, command"
+    )
+    print_row(*columns.split(", "), header=True)
+    for name, (first, *later) in outcomes.items():
+        medians = [statistics.median(getattr(outcome, figure) for outcome in later) for figure in FIGURES]
+        print_row(
+            name,
+            used_of_given([first, *later]),
+            *(f"{median:.{digits}f}" for median, digits in zip(medians, (2, 2, 0), strict=True)),
+            *(f"{ratio:.2f}" if fair else f"({ratio:.2f})" for ratio in ratios(later, outcomes[reference][1:])),
+            f"{first.wall:.2f}",
+            distinct("out of time" if outcome.code is None else outcome.code for outcome in (first, *later)),
+            short(commands[name]),
+        )
+    if not fair:
+        print(f"\n{reference} used {used_of_given(outcomes[reference])} photos: no reference.")
+
+
+def ratios(outcomes: list[Outcome], reference: list[Outcome]) -> list[float]:
+    """Median over the turns of the ratio within a turn, for each figure."""
+    pairs = list(zip(outcomes, reference, strict=True))
+    return [statistics.median(getattr(a, figure) / max(getattr(b, figure), 1e-9) for a, b in pairs) for figure in FIGURES]
+
+
+def used_of_given(outcomes: list[Outcome]) -> str:
+    """Photos in the result and photos given; several numbers where the runs differ."""
+    return f"{distinct('?' if outcome.used is None else outcome.used for outcome in outcomes)} of {outcomes[0].given}"
+
+
+def distinct(values: object) -> str:
+    """The different values, in the order they came."""
+    return " or ".join(dict.fromkeys(map(str, values)))
+
+
+if __name__ == "__main__":
+    processes()
