@@ -24,6 +24,13 @@ ALPHA, BETA = 8.0, 0.3
 """Brown & Lowe 2007, section 3.2: a pair is accepted when inliers > ALPHA + BETA * matches in the overlap."""
 
 
+EXACT = 0.25
+"""Root mean square error, px of the reduced photo, below which a few matches are believed."""
+
+SPREAD = 0.25
+"""Extent that they must have, in units of the photo's shorter side: a logo or a lamp can be anywhere."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Verdict:
     """What comparing two photos came to.
@@ -119,10 +126,26 @@ def match_pair(
     overlapping = in_overlap(homography, points[0], sizes[1]) & in_overlap(np.linalg.inv(homography), points[1], sizes[0])
     needed = ALPHA + BETA * np.count_nonzero(overlapping | inside)
     inliers = int(np.count_nonzero(inside))
-    if inliers <= needed:
+    match = refine_match(Match(*indices, points[0][inside], points[1][inside], homography, len(rows), pixel), *features)
+    if inliers <= needed and not exact(match, sizes[0]):
         return Verdict(None, inliers, int(needed) + 1)
-    match = Match(*indices, points[0][inside], points[1][inside], homography, len(rows), pixel)
-    return Verdict(refine_match(match, *features), inliers, int(needed) + 1)
+    return Verdict(match, inliers, int(needed) + 1)
+
+
+def exact(match: Match, size: tuple[int, int]) -> bool:
+    """Whether a few refined matches agree so exactly that chance cannot have done it.
+
+    Brown & Lowe's count takes a match to be right or wrong. Eight patches that look alike, spread over a good part of the photo's
+    side and all within a fraction of a pixel of one homography, are more than their number.
+    """
+    if match.inliers < ALPHA or np.ptp(match.points_first, axis=0).max() < SPREAD * min(size):
+        return False
+    homography, _ = cv2.findHomography(match.points_first, match.points_second, 0)
+    if homography is None or not plausible(homography, size):
+        return False
+    mapped = np.column_stack([match.points_first, np.ones(match.inliers)]) @ homography.T
+    errors = np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - match.points_second, axis=1)
+    return bool(np.sqrt(np.mean(errors**2)) < EXACT * match.pixel)
 
 
 def distinct(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
