@@ -223,6 +223,16 @@ def test_known_gains_are_recovered(generator, wraps):
     np.testing.assert_allclose(gains, truth, rtol=0.01)
 
 
+def test_gains_stay_finite_where_every_pixel_is_off_in_some_channel():
+    first = np.full((30, 30, 3), 0.5, np.float32)
+    second = first.copy()
+    for channel in range(3):
+        second[10 * channel : 10 * channel + 10, :, channel] = 0.8
+    warped = [Warped(pixels, np.ones((30, 30), bool), (0, 0)) for pixels in (first, second)]
+    # Two thirds of the pixels agree in each channel.
+    np.testing.assert_allclose(estimate_gains(warped, 30, False), 1)
+
+
 def test_photos_that_overlap_nothing_keep_their_exposure(generator):
     warped = [Warped(generator.random((20, 20, 3)).astype(np.float32), np.ones((20, 20), bool), (x, 0)) for x in (0, 50)]
     assert (estimate_gains(warped, 100, False) == 1).all()

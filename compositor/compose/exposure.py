@@ -100,7 +100,8 @@ def _log_ratio(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple
     middle = np.median(ratios, axis=0)
     spread = 1.4826 * np.median(np.abs(ratios - middle), axis=0)
     still = (np.abs(ratios - middle) <= 2.5 * spread + 1e-3).all(axis=1)
-    return np.asarray(ratios[still].mean(axis=0)), int(usable.sum())
+    # Where each group of pixels is off in a channel of its own, none is still in all of them.
+    return np.asarray(ratios[still].mean(axis=0) if still.any() else middle), int(usable.sum())
 
 
 def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool) -> NDArray[np.float64]:
