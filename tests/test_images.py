@@ -441,6 +441,11 @@ def test_names_are_base_names_unless_they_collide(tmp_path):
     assert names == [one, str(two), str(other), "photo 4", "b.png", f"{one} (2)"]
 
 
+def test_a_number_that_is_taken_is_not_given_again():
+    sources = [photo_from_array(smooth(), name) for name in ("x", "x", "x (2)", "x", "x (2)")]
+    assert [photo.name for photo in open_photos(sources)[0]] == ["x", "x (3)", "x (2)", "x (4)", "x (2) (2)"]
+
+
 def test_one_bad_photo_loses_only_itself(tmp_path, caplog):
     write_image(tmp_path / "a.png", smooth())
     (tmp_path / "b.png").write_bytes(b"")

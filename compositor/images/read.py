@@ -73,11 +73,15 @@ def names_of(sources: Sequence[Source]) -> list[str]:
     names = [source_name(source, position, os.path.basename) for position, source in enumerate(sources, 1)]
     count = collections.Counter(names)
     names = [source_name(s, i, str) if count[name] > 1 else name for i, (name, s) in enumerate(zip(names, sources, strict=True), 1)]
-    seen: collections.Counter[str] = collections.Counter()
+    taken, numbers = set(names), collections.Counter[str]()
     for place, name in enumerate(names):
-        seen[name] += 1
-        if seen[name] > 1:
-            names[place] = f"{name} ({seen[name]})"
+        numbers[name] += 1
+        if numbers[name] == 1:
+            continue
+        while (numbered := f"{name} ({numbers[name]})") in taken:
+            numbers[name] += 1
+        names[place] = numbered
+        taken.add(numbered)
     return names
 
 
