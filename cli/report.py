@@ -57,7 +57,7 @@ def report_plan(
 
     chosen = ComposeOptions.of(options)
     used = one_photo_per_camera(registration, photos)
-    registration = registration.scaled_to([photo.size for photo in used])
+    registration = registration.fitted_to([(photo.name, photo.size) for photo in used])
     canvas = plan_canvas(registration, chosen)
     memory = estimate_memory(registration, canvas, chosen, used[0].dtype)
     fields = registration_fields(registration, seconds)

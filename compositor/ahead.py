@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 __all__ = ["load_ahead"]
 
@@ -13,7 +13,7 @@ NEEDED = ("compositor.register.solve", "compositor.compose")
 """What the stages after finding features need, in this order."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def load_ahead() -> Iterator[None]:
     """Import what the later stages need while the first ones, inside the block, decode photos and look for features.
 
@@ -29,6 +29,11 @@ def load_ahead() -> Iterator[None]:
 
 
 def _load() -> None:
+    with contextlib.suppress(ImportError, RuntimeError):  # whoever needs the code meets the same error, and tells of it
+        _import()
+
+
+def _import() -> None:
     import numpy as np
 
     from compositor.kernels.matching import best_two

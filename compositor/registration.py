@@ -96,20 +96,25 @@ class Registration:
     error: float = 0.0
     confidence: float = 1.0
 
-    def scaled_to(self, sizes: Sequence[tuple[int, int]]) -> Self:
-        """The same registration for larger or smaller versions of the photos.
+    def __repr__(self) -> str:
+        """One line, as the cameras' numbers would flood a prompt."""
+        return f"Registration({self.model}, {len(self.cameras)} photos, error {self.error:.2f} px, left out {len(self.left_out)})"
+
+    def fitted_to(self, photos: Sequence[tuple[str, tuple[int, int]]]) -> Self:
+        """The same registration for other versions of the photos: other frames, masks, depths or sizes.
 
         Parameters
         ----------
-        sizes : sequence of (int, int)
-            Width and height of the version of each camera's photo, px.
+        photos : sequence of (str, (int, int))
+            Name, and width and height in px, of the version of each camera's photo.
 
         Raises
         ------
         RegistrationFileError
             A version has other proportions than its photo: it was cropped or turned.
         """
-        return dataclasses.replace(self, cameras=tuple(scaled(c, size) for c, size in zip(self.cameras, sizes, strict=True)))
+        cameras = (dataclasses.replace(scaled(c, size), name=name) for c, (name, size) in zip(self.cameras, photos, strict=True))
+        return dataclasses.replace(self, cameras=tuple(cameras))
 
     def to_json(self) -> str:
         """The registration as versioned JSON text; reading it back gives exactly the same numbers."""
@@ -139,8 +144,10 @@ class Registration:
             rotation, plane = np.array(p.rotation), None if p.plane is None else np.array(p.plane)
             if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) or np.linalg.det(rotation) < 0:
                 raise RegistrationFileError(f"rotation of {p.name} is no rotation matrix; needed is an orthonormal 3x3 with determinant 1")
-            if (plane is None) != (record.model == "rotation") or (plane is not None and not np.linalg.det(plane) > 0):
-                raise RegistrationFileError(f"{p.name} does not fit the model {record.model}; photos of a plane have an invertible «plane»")
+            mirrored = plane is not None and not (np.linalg.det(plane) > 0 and plane[2, 2] > 0)
+            if mirrored or (plane is None) != (record.model == "rotation"):
+                message = f"{p.name} does not fit the model {record.model}; photos of a plane have a «plane» that does not mirror"
+                raise RegistrationFileError(message)
             cameras.append(Camera(p.name, p.size, p.focal, p.center, rotation, p.distortion, plane))
         for pair in record.pairs:
             if not (0 <= pair.first < len(cameras) and 0 <= pair.second < len(cameras)):
@@ -188,8 +195,8 @@ def scaled(camera: Camera, size: tuple[int, int]) -> Camera:
     if size == camera.size:
         return camera
     x, y = size[0] / camera.size[0], size[1] / camera.size[1]
-    # A side is rounded to whole pixels, so the factors may differ by a pixel's worth.
-    if abs(x - y) > 1.0 / min(*size, *camera.size):
+    # Either version's sides were rounded to whole pixels, so the factors may differ by the worth of one in the smaller version.
+    if abs(x - y) > max(1.0, x, y) / min(camera.size):
         found, needed = ("x".join(map(str, pair)) for pair in (size, camera.size))
         raise RegistrationFileError(
             f"{camera.name} has {found} pixels, which is no scaled version of the registered {needed}; register it anew"

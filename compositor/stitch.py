@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from compositor.ahead import load_ahead
 from compositor.clock import StageClock
-from compositor.errors import ReadError, RegistrationFileError, TooFewPhotosError
+from compositor.errors import OptionError, ReadError, RegistrationFileError, TooFewPhotosError
 from compositor.heap import give_back_memory
 from compositor.images import open_photos
 from compositor.options import ComposeOptions, RegisterOptions, StitchOptions
@@ -123,6 +124,8 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
     LimitError
         The panorama would need more memory than it may take.
     """
+    if not isinstance(registration, Registration):
+        raise OptionError(f"registration is a {type(registration).__name__}; give one from register or Registration.load")
     chosen, clock = ComposeOptions.of(options), StageClock(progress)
     with limit_threads(chosen.threads):
         opened, unreadable = _open(photos, clock)
@@ -133,12 +136,14 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
         reasons = dict(registration.left_out)
         unused = [(p.name, reasons.get(p.name, "it is not in the registration")) for p in opened if not any(p is u for u in used)]
         _warn(unused)
-        fitting = registration.scaled_to([photo.size for photo in used])
+        fitting = registration.fitted_to([(photo.name, photo.size) for photo in used])
         return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock)
 
 
 def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], LeftOut]:
     """Photos that can be read, and name and reason of those that cannot."""
+    if isinstance(sources, str | bytes | os.PathLike | np.ndarray | Photo) or not isinstance(sources, Iterable):
+        raise OptionError(f"photos is one {type(sources).__name__}; give a list of paths, arrays or photos")
     sources = list(sources)
     clock("read", 0, len(sources))
     return open_photos(sources)
@@ -173,7 +178,7 @@ def _compose(registration: Registration, photos: Sequence[Photo], options: Compo
 
 
 def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) -> list[Photo]:
-    """The photo of every camera: by name, or by order when there are as many photos as cameras.
+    """The photo of every camera: by name, or by order when no name is known and there are as many photos as cameras.
 
     Raises
     ------
@@ -183,10 +188,14 @@ def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) ->
     cameras = registration.cameras
     counts = Counter(photo.name for photo in photos)
     missing = [camera.name for camera in cameras if counts[camera.name] != 1]
-    if missing and len(photos) != len(cameras):
+    if missing and (len(photos) != len(cameras) or len(missing) < len(cameras)):
         raise RegistrationFileError(
             f"{len(photos)} photos were given and {', '.join(missing)} of the registration is not among them once; "
-            f"give its {len(cameras)} photos by name, or as many in the same order"
+            f"give its {len(cameras)} photos by name, or as many of other names in the same order"
+        )
+    if missing:
+        logger.warning(
+            "no photo has a name of the registration's; they are taken in the order given, %s for %s", photos[0].name, cameras[0].name
         )
     by_name = {photo.name: photo for photo in photos}
     chosen = list(photos) if missing else [by_name[camera.name] for camera in cameras]

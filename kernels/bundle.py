@@ -20,7 +20,7 @@ PARAMETERS = MOTION + 5
 CAMERA = 23
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(cameras, generators, pairs, offsets, first, second, scale, columns, gradient, hessian, errors):
     """Add up J^T W J and J^T W e over all matches, in both directions, and give every match's squared error.
 

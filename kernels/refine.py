@@ -12,7 +12,7 @@ RADIUS = 8
 SIDE = 2 * RADIUS + 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def refine_points(first, second, points, found, affine, rounds, score):
     """Move points of the second picture to where the patches around points of the first one fit best.
 
@@ -75,7 +75,7 @@ def refine_points(first, second, points, found, affine, rounds, score):
                 hxy += slope_x[v, u] * slope_y[v, u]
                 hyy += slope_y[v, u] * slope_y[v, u]
         determinant = hxx * hyy - hxy * hxy
-        if determinant < 1e-3 * (hxx + hyy) ** 2:  # an edge, which says nothing about one direction
+        if determinant <= 1e-3 * (hxx + hyy) ** 2:  # an edge, which says nothing about one direction
             continue
         a00, a01, a10, a11 = affine[n, 0, 0], affine[n, 0, 1], affine[n, 1, 0], affine[n, 1, 1]
         bx, by = found[n, 0], found[n, 1]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,10 +108,12 @@ def test_compose_names_a_registered_photo_that_cannot_be_read(panorama, photos, 
 
 
 def test_edited_cameras_are_obeyed(panorama, photos):
-    """Half the focal lengths are twice the angles: the plane gets smaller, nothing is estimated anew."""
+    """Shorter focal lengths are wider angles seen by as many pixels: more overlap is asserted than there is, nothing is estimated anew."""
     cameras = tuple(dataclasses.replace(c, focal=c.focal * 0.9) for c in panorama.registration.cameras)
     edited = compositor.compose(dataclasses.replace(panorama.registration, cameras=cameras), photos)
-    assert edited.registration.cameras == cameras
+    assert [c.focal for c in edited.registration.cameras] == [c.focal for c in cameras]
+    assert edited.canvas.scale == pytest.approx(0.9 * panorama.canvas.scale)
+    assert edited.canvas.size[0] < panorama.canvas.size[0]
 
 
 def test_progress_tells_every_stage_in_order(photos):
@@ -161,3 +167,66 @@ def test_a_registration_serves_smaller_versions(panorama, views):
 def test_a_registration_refuses_cropped_versions(panorama, views):
     with pytest.raises(compositor.RegistrationFileError, match="no scaled version"):
         compositor.compose(panorama.registration, [view.pixels[:, 40:] for view in views])
+
+
+@pytest.mark.parametrize("source", ["photo.jpg", Path("photo.jpg"), np.zeros((200, 300, 3), np.uint8), None, 3])
+def test_one_photo_instead_of_a_list_is_refused(source):
+    with pytest.raises(compositor.OptionError, match="give a list"):
+        compositor.stitch(source)
+
+
+def test_compose_wants_a_registration(views):
+    with pytest.raises(compositor.OptionError, match="registration"):
+        compositor.compose("registration.json", [view.pixels for view in views])
+
+
+def test_compose_does_not_guess_when_only_some_names_match(panorama, views):
+    from compositor.images import photo_from_array
+
+    names = ["view-1.png", "view-3.png", "another.png"]
+    with pytest.raises(compositor.RegistrationFileError, match=r"view-2\.png"):
+        compositor.compose(panorama.registration, [photo_from_array(v.pixels, n) for v, n in zip(views, names, strict=True)])
+
+
+def test_compose_names_the_photos_it_drew(panorama, views, caplog):
+    from compositor.images import photo_from_array
+
+    frames = [photo_from_array(v.pixels, f"frame-{k}.png") for k, v in enumerate(views)]
+    drawn = compositor.compose(panorama.registration, frames)
+    assert drawn.used == ("frame-0.png", "frame-1.png", "frame-2.png")
+    assert "order" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("registered", "given", "fits"),
+    [
+        ((160, 107), (4000, 2667), True),
+        ((4000, 2667), (160, 107), True),
+        ((800, 533), (6000, 4000), True),
+        ((4000, 3000), (100, 90), False),
+        ((4000, 3000), (3000, 4000), False),
+    ],
+)
+def test_sizes_that_are_scaled_versions(registered, given, fits):
+    camera = compositor.Camera("a", registered, 1000.0, ((registered[0] - 1) / 2, (registered[1] - 1) / 2), np.eye(3))
+    registration = compositor.Registration("rotation", (camera,))
+    if fits:
+        assert registration.fitted_to([("b", given)]).cameras[0].size == given
+    else:
+        with pytest.raises(compositor.RegistrationFileError):
+            registration.fitted_to([("b", given)])
+
+
+def test_two_threads_may_stitch_at_once(views, panorama):
+    """Also as the very first thing that a process does: importing and limiting threads must not collide."""
+    code = (
+        "import threading, numpy as np, compositor, sys;"
+        "photos = list(np.load(sys.argv[1]));"
+        "results = [];"
+        "threads = [threading.Thread(target=lambda: results.append(compositor.stitch(photos))) for _ in range(2)];"
+        "[t.start() for t in threads]; [t.join() for t in threads];"
+        "assert len(results) == 2 and np.array_equal(results[0].pixels, results[1].pixels)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/photos.npy", np.array([view.pixels for view in views]))
+        subprocess.run([sys.executable, "-c", code, f"{folder}/photos.npy"], check=True)

@@ -17,8 +17,8 @@ from compositor.types import Camera, Canvas
 
 __all__ = ["Footprint", "choose_projection", "footprint", "plan_canvas", "plan_reduction", "reduced_canvas"]
 
-FLAT_FIELD = math.radians(75)
-"""Up to this field of view either way a plane looks natural: it keeps straight lines and stretches its corners less than 1.6 times."""
+FLAT_FIELD = math.radians(90)
+"""Up to this field of view either way a plane looks natural: it keeps straight lines straight and stretches its sides at most twice."""
 MODERATE_HEIGHT = math.radians(80)
 """Up to this vertical field a cylinder keeps verticals straight without stretching its rims more than 1.7 times."""
 PLAN_PIXELS = 0.15e6

@@ -62,10 +62,19 @@ def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progre
         for group in groups[1:]:
             left_out += [(readable[i].name, no_overlap(i, groups[0], readable, verdicts)) for i in group]
         if not groups or len(groups[0]) < 2:
-            raise TooFewPhotosError(few_message(photos, left_out), left_out=tuple(left_out))
+            raise TooFewPhotosError(few_message(photos), left_out=tuple(left_out))
         tell("adjust", 0, 1)
         inside = set(groups[0])
         solution = solve(readable, groups[0], [m for m in matches if m.first in inside], options)
+    logger.info(
+        "%d photos, model %s (confidence %.2f), error %.2f px, focal length %.0f px, lens k1 %+.3f k2 %+.3f",
+        len(solution.cameras),
+        solution.model,
+        solution.confidence,
+        solution.error,
+        solution.cameras[0].focal,
+        *solution.cameras[0].distortion,
+    )
     return Registration(
         solution.model, tuple(solution.cameras), tuple(left_out), tuple(solution.pairs), solution.error, confidence=solution.confidence
     )
@@ -99,6 +108,7 @@ def all_features(
         if twin is not None:
             left_out.append((photo.name, f"the same picture as {twin}"))
             continue
+        logger.info("%s: %d features", photo.name, len(found.points))
         readable.append(photo)
         features.append(found)
     return readable, features, left_out
@@ -125,10 +135,10 @@ def no_overlap(i: int, group: Sequence[int], photos: Sequence[Photo], verdicts: 
     return f"no overlap found: best with {other}, {inliers} matching points agree, {-needed} needed"
 
 
-def few_message(photos: Sequence[Photo], left_out: Sequence[tuple[str, str]]) -> str:
+def few_message(photos: Sequence[Photo]) -> str:
     """One line for a set without two overlapping photos."""
     if not photos:
         return "no photo could be used; give at least two overlapping photos"
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3])
-    more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-    return f"fewer than two of {len(photos)} photos overlap ({reasons}{more}); photos should share about a third of their view"
+    if len(photos) == 1:
+        return f"{photos[0].name} is the only photo that could be used; give at least two overlapping photos"
+    return f"fewer than two of {len(photos)} photos overlap, the warnings say why; neighbours should share about a third of their view"

@@ -31,8 +31,6 @@ SETTLED = 1e-6
 TRIAL_ROUNDS = 6
 """Steps after which it shows whether a lens parameter earns its place; the last adjustment goes on to the bottom."""
 
-LENS_STEPS = (("k1", (3,)), ("principal point", (1, 2)), ("k2", (4,)))
-"""Lens parameters (places in a camera's row of the table) in the order in which they are tried."""
 
 EFFICIENT = 2.385
 """Cauchy's scale in standard deviations for 95 % efficiency under Gaussian noise (Holland & Welsch 1977)."""
@@ -155,10 +153,11 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
     Adjustment
     """
     table, alone = camera_table(cameras), np.arange(len(cameras))
-    lens = lens_groups(cameras)
+    lens, sensor = lens_groups(cameras, upright=False), lens_groups(cameras, upright=True)
     freedom = Freedom.of(MODELS["rotation"], len(table), lens=lens)
     table = narrowing(table, problem, freedom)
-    steps = [(places, lens) for _, places in LENS_STEPS]
+    # Places in a camera's row of the table, in the order in which they usually matter: k1, the principal point, k2.
+    steps = [((3,), lens), ((1, 2), sensor), ((4,), lens)]
     if focal != "shared" and lens.max() + 1 < len(table):
         steps.append(((0,), alone))
     for places, groups in steps:
@@ -197,9 +196,12 @@ def adjust_plane(cameras: Sequence[Camera], problem: Problem, model: MotionModel
     return Adjustment.of(table, cameras, problem, freedom.size - len(model.generators))
 
 
-def lens_groups(cameras: Sequence[Camera]) -> NDArray[np.int64]:
-    """Number of every camera's lens: equal for photos of one size that start with one focal length."""
-    keys = [(*sorted(c.size), round(float(np.log(c.focal)), 6)) for c in cameras]
+def lens_groups(cameras: Sequence[Camera], *, upright: bool) -> NDArray[np.int64]:
+    """Number of every camera's lens: equal for photos of one size that start with one focal length.
+
+    A photo held the other way has the same lens, but its principal point lies elsewhere (``upright``).
+    """
+    keys = [(*(c.size if upright else sorted(c.size)), round(float(np.log(c.focal)), 6)) for c in cameras]
     return np.array([sorted(set(keys)).index(key) for key in keys], np.int64)
 
 

@@ -27,6 +27,15 @@ ALPHA, BETA = 8.0, 0.3
 EXACT = 0.25
 """Root mean square error, px of the reduced photo, below which a few matches are believed."""
 
+CROWDED = 0.1
+"""Share of the predicted overlap that the matched points' hull must cover to be believed without a look at the pictures."""
+
+COARSE = 96
+"""Size, px, at which pictures are compared as a whole."""
+
+ALIKE = 0.3
+"""Correlation of the overlaps of two photos of one scene; unequal exposure does not change it, parallax and movement hardly."""
+
 SPREAD = 0.25
 """Extent that they must have, in units of the photo's shorter side: a logo or a lamp can be anywhere."""
 
@@ -127,7 +136,8 @@ def match_pair(
     needed = ALPHA + BETA * np.count_nonzero(overlapping | inside)
     inliers = int(np.count_nonzero(inside))
     match = refine_match(Match(*indices, points[0][inside], points[1][inside], homography, len(rows), pixel), *features)
-    if inliers <= needed and not exact(match, sizes[0]):
+    believed = inliers > needed or exact(match, sizes[0])
+    if not believed or not same_scene(match, features, sizes):
         return Verdict(None, inliers, int(needed) + 1)
     return Verdict(match, inliers, int(needed) + 1)
 
@@ -146,6 +156,35 @@ def exact(match: Match, size: tuple[int, int]) -> bool:
     mapped = np.column_stack([match.points_first, np.ones(match.inliers)]) @ homography.T
     errors = np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - match.points_second, axis=1)
     return bool(np.sqrt(np.mean(errors**2)) < EXACT * match.pixel)
+
+
+def same_scene(match: Match, features: tuple[Features, Features], sizes: tuple[tuple[int, int], tuple[int, int]]) -> bool:
+    """Whether the pictures agree beyond the matched points: a caption or a logo can be the same on photos of anything.
+
+    Only matches that crowd together, measured by what their hull covers of the predicted overlap, are looked into.
+    """
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (np.array(sizes[1]) - 1.0)
+    back = np.column_stack([corners, np.ones(4)]) @ np.linalg.inv(match.homography).T
+    frame = (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (np.array(sizes[0]) - 1.0)).astype(np.float32)
+    if np.any(back[:, 2] * back[0, 2] <= 0):
+        return True
+    area, _ = cv2.intersectConvexConvex((back[:, :2] / back[:, 2:]).astype(np.float32), frame)
+    hull = cv2.contourArea(cv2.convexHull(match.points_first.astype(np.float32)))
+    if hull >= CROWDED * area:
+        return True
+    small = []
+    for feature, size in zip(features, sizes, strict=True):
+        width = max(16, round(COARSE * size[0] / max(sizes[0])))
+        height = max(16, round(COARSE * size[1] / max(sizes[0])))
+        small.append((cv2.resize(feature.picture, (width, height), interpolation=cv2.INTER_AREA), np.array([width, height]) / size))
+    (first, by_first), (second, by_second) = small
+    motion = np.diag([*by_second, 1.0]) @ match.homography @ np.diag([*(1 / by_first), 1.0])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpPerspective(second, motion, first.shape[::-1], flags=flags)
+    common = cv2.warpPerspective(np.ones_like(second), motion, first.shape[::-1], flags=flags) > 0
+    if np.count_nonzero(common) < 50 or min(np.ptp(first[common]), np.ptp(moved[common])) < 8:
+        return True
+    return bool(np.corrcoef(first[common], moved[common])[0, 1] > ALIKE)
 
 
 def distinct(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from compositor.register.initialize import middle
 from compositor.register.models import MotionModel
 from compositor.types import Camera, Match, Photo
 
-__all__ = ["first_views", "flatten"]
+__all__ = ["first_views", "fit_motion", "flatten", "sample_rays"]
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +46,7 @@ def first_views(photos: Sequence[Photo], steps: Sequence[tuple[int, int, Match]]
 
 
 def plane_camera(photo: Photo, view: Floats, unit: float) -> Camera:
+    """A photo on a plane whose unit is so many px."""
     return Camera(photo.name, photo.size, unit, middle(photo), np.eye(3), plane=view)
 
 

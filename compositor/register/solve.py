@@ -15,7 +15,7 @@ from compositor.register.choose import Choice, choose, worth_trying
 from compositor.register.graph import connected_groups, spanning_tree
 from compositor.register.initialize import first_cameras
 from compositor.register.models import MODELS
-from compositor.register.plane import first_views, flatten
+from compositor.register.plane import first_views, flatten, sample_rays
 from compositor.register.straighten import straighten
 from compositor.registration import MotionModelName, Pair
 from compositor.types import Camera, Match, Photo
@@ -24,6 +24,9 @@ __all__ = ["Solution", "solve"]
 
 DISAGREEING = 5.0
 """A pair whose median error is this many px of the reduced photos, or times the set's median, is one that merely looks alike."""
+
+HORIZON = 0.05
+"""Depth of a photo's farthest corner against its nearest, below which it looks along the plane rather than at it."""
 
 logger = logging.getLogger("compositor")
 
@@ -86,6 +89,7 @@ def solve(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match
     else:
         names = [options.model]
     fits |= {name: fit(photos, group, matches, name, options) for name in names}
+    fits = {name: f for name, f in fits.items() if name == options.model or not MODELS[name].planar or upright(f.adjusted.cameras)}
     problem = Problem.of(matches, {i: k for k, i in enumerate(group)})
     choice = Choice(next(iter(fits)), 1.0)
     if len(fits) > 1:
@@ -109,6 +113,14 @@ def fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match],
             break
         kept, guess = agreed, adjusted.cameras
     return Fit(adjusted, kept)
+
+
+def upright(cameras: Sequence[Camera]) -> bool:
+    """Whether no photo of a plane is mirrored and none looks past the plane's horizon."""
+    corners = np.array([sample_rays(c) for c in cameras])
+    views = np.array([c.view for c in cameras])
+    depth = np.einsum("nj,nsj->ns", views[:, 2], corners)
+    return bool((depth > HORIZON * np.abs(depth).max(axis=1, keepdims=True)).all() and (np.linalg.det(views) > 0).all())
 
 
 def agreeing(photos: Sequence[Photo], matches: Sequence[Match], problem: Problem, adjusted: Adjustment) -> list[Match]:

@@ -47,6 +47,7 @@ def straighten(cameras: Sequence[Camera]) -> list[Camera]:
 
 
 def unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The vector's direction."""
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))
 
 
