@@ -117,7 +117,10 @@ class Panorama:
         photo = int(self.owner[y, x])
         if photo < 0:
             return None
-        column, row = self.map_back(photo, np.array([[x, y]], np.float64))[0]
+        camera = self.registration.cameras[photo]
+        positions, _ = see(camera, canvas_directions(self.canvas, np.array([[x, y]], np.float64))[0])
+        # Pixels are drawn from positions rounded to 1/32 px, so one at the rim may lie a little beyond it.
+        column, row = np.clip(positions[0], -0.5, np.array(camera.size) - 0.5)
         return photo, (float(column), float(row))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = 95) -> None:

@@ -223,6 +223,15 @@ def test_poles_are_filled():
     assert np.abs(panorama.pixels - truth)[:20].mean() < 1
 
 
+def test_every_pixel_comes_from_somewhere_in_its_photo():
+    panorama = compose(row(), exposure="none", blend="none")
+    for y, x in np.argwhere(panorama.mask).tolist():
+        photo, position = panorama.source_of(x, y)
+        assert photo == panorama.owner[y, x]
+        assert (np.array(position) >= -0.5).all()
+        assert (np.array(position) <= np.array(panorama.registration.cameras[photo].size) - 0.5).all()
+
+
 def test_cropping_leaves_no_empty_pixel():
     registration = row()
     whole, cropped = compose(registration), compose(registration, crop=True)
