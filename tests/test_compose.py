@@ -211,7 +211,6 @@ def test_the_step_across_the_wrap_is_like_any_other(generator, projection):
     rows = panorama.mask.all(axis=1)
     picture = panorama.pixels[rows].astype(float)
     steps = np.abs(picture - np.roll(picture, 1, axis=1)).mean(axis=(0, 2))
-    assert steps[0] <= steps.max()
     assert steps[0] < 2 * np.median(steps)
 
 
@@ -256,7 +255,7 @@ def test_photos_of_a_plane():
     eyes, photos = [], []
     for k in range(3):
         plane = np.array([[1.0, 0.05, 0.4 * k], [-0.02, 1.0, 0.01 * k], [0.02, 0.03 * k, 1.0]])
-        eye = dataclasses.replace(camera(f"photo {k}"), plane=plane * (-1) ** k)
+        eye = dataclasses.replace(camera(f"photo {k}"), plane=plane)
         eyes.append(eye)
         photos.append(shoot(eye))
     panorama = compose(Registration("homography", tuple(eyes)), photos)
