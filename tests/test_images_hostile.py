@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import struct
-import time
 import zlib
 
 import cv2
@@ -309,13 +308,11 @@ def test_what_a_header_claims_is_checked_before_anything_is_allocated(tmp_path, 
     import tracemalloc
 
     tracemalloc.start()
-    begin = time.perf_counter()
     message = refused(put(tmp_path, content, "big.img"))
-    seconds, (_, peak) = time.perf_counter() - begin, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert re.search(words, message)
     assert peak < 50e6
-    assert seconds < 2
 
 
 def test_a_tiff_whose_pages_point_in_a_circle(tmp_path):
@@ -456,12 +453,13 @@ def test_names_of_every_kind(tmp_path, name, shown, caplog):
     assert caplog.messages == [f"{shown}: is empty; copy it again; it is left out"]
 
 
-def test_icc_of_a_set_is_bounded_work(tmp_path):
+def test_icc_of_a_set_is_bounded_work(tmp_path, monkeypatch):
     # Hundreds of photos with one profile: it is looked at once, not once per photo.
     icc = imagecodecs.cms_profile("adobergb")
     write_image(tmp_path / "a.png", detailed(64, 64), metadata={"icc": icc})
-    begin = time.perf_counter()
+    work, transform = [], imagecodecs.cms_transform
+    monkeypatch.setattr(imagecodecs, "cms_transform", lambda *a, **k: work.append(1) or transform(*a, **k))
     photos, _ = open_photos([tmp_path / "a.png"] * 200)
     assert len(photos) == 200
-    # 0.05 s on an idle core.
-    assert time.perf_counter() - begin < 2
+    # To sRGB and back; the photos are not decoded.
+    assert len(work) == 2
