@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps, gaussian_variance
-from compositor.compose.exposure import decode_srgb, encode_srgb, estimate_gains, gain_table
+from compositor.compose.exposure import estimate_gains, gain_table
 from compositor.compose.plan import blend_coarse
 from compositor.compose.warp import grade_pixels
 from compositor.compose.warped import Warped
+from compositor.encoding import decode_srgb, encode_srgb
 from compositor.kernels import pyramid, tile
 from compositor.kernels.rectangle import largest_rectangle
 from compositor.types import Canvas

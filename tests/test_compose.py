@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compositor.compose import compose_photos, estimate_memory, plan_canvas
-from compositor.compose.exposure import decode_srgb, encode_srgb
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
+from compositor.encoding import decode_srgb, encode_srgb
 from compositor.errors import LimitError, RegistrationFileError
 from compositor.geometry.projections import PROJECTIONS
 from compositor.geometry.views import ray_directions, see

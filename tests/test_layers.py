@@ -15,7 +15,7 @@ import compositor
 PACKAGE = Path(compositor.__file__).parent
 FLOORS = [
     {"errors", "options", "kernels"},
-    {"types", "threads", "heap"},
+    {"types", "encoding", "threads", "heap"},
     {"images", "geometry", "clock"},
     {"registration", "panorama"},
     {"register", "compose", "paste", "assess"},

@@ -10,29 +10,17 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from compositor.compose.warped import Warped
+from compositor.encoding import decode_srgb, encode_srgb, full_scale
 
-__all__ = ["decode_srgb", "encode_srgb", "estimate_gains", "full_scale", "gain_table", "overlaps"]
+__all__ = ["estimate_gains", "gain_table", "overlaps"]
 
 SATURATED, DARK, DARKEST = 0.97, 0.12, 0.03
 SAMPLES = 8_000
 FEWEST = 30
-PRIOR = 1e-3
+PRIOR = 3e-3
+SLOPE_PRIOR = 1e-2
+BRIGHT, DARKEN = 0.99, 0.6
 """Weight of «the gain is one» beside an overlap of full weight: it only decides what the overlaps leave open."""
-
-
-def decode_srgb(encoded: NDArray[Any]) -> NDArray[Any]:
-    """Linear light, 0..1, of encoded values, 0..1 (IEC 61966-2-1). Negative values continue the curve's first, straight part."""
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def encode_srgb(linear: NDArray[Any]) -> NDArray[Any]:
-    """Encoded values of linear light (IEC 61966-2-1)."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
-
-
-def full_scale(dtype: np.dtype[Any]) -> int:
-    """The value of white: the largest one of uint8 and uint16, 1 of float32."""
-    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 def gain_table(gain: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.float32] | None:
@@ -108,7 +96,9 @@ def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool) -> NDArray
     """Gains that make photos agree where they overlap.
 
     Weighted least squares for the logarithms over all overlaps at once (as the gains of Brown and Lowe, «Automatic panoramic image
-    stitching using invariant features», IJCV 74(1), 2007, section 6), here by channel, in linear light, from robust ratios.
+    stitching using invariant features», IJCV 74(1), 2007, section 6), here by channel, in linear light, from robust ratios. Photos
+    that are all brighter on one side, by the sun or the lens, would make every overlap say «brighter» and a long strip drift from
+    black to white; so a slope common to all photos is solved for as well, and what it explains is not put down to the exposures.
 
     Parameters
     ----------
@@ -122,25 +112,51 @@ def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool) -> NDArray
     Returns
     -------
     (n, 3) float64
-        Factors for red, green and blue; their geometric mean is one. A photo that overlaps no other keeps one.
+        Factors for red, green and blue. Their geometric mean is one, or less where a photo would burn out otherwise.
     """
     count = len(warped)
-    normal, right = np.zeros((count, count)), np.zeros((count, 3))
+    # The unknowns: a logarithm per photo, then the slopes across and down, per half of a photo's side.
+    normal, right = np.zeros((count + 2, count + 2)), np.zeros((count + 2, 3))
     for i in range(count):
         for j in range(i + 1, count):
             common = _common_pixels(warped[i], warped[j], width, wraps)
             if common is None:
                 continue
             ratio, pixels = _log_ratio(*common)
+            row = np.zeros(count + 2)
+            row[[i, j]] = 1, -1
+            row[count:] = _offset(warped[i], warped[j], width, wraps)
             weight = min(pixels, 2000) / 2000
-            normal[[i, j], [i, j]] += weight
-            normal[[i, j], [j, i]] -= weight
-            right[i] -= weight * ratio
-            right[j] += weight * ratio
-    linked = np.diag(normal) > 0
-    gains = np.zeros((count, 3))
+            normal += weight * np.outer(row, row)
+            right -= weight * np.outer(row, ratio)
+    linked = np.append(np.diag(normal)[:count] > 0, [True, True])
+    prior = np.append(np.full(count, PRIOR), [SLOPE_PRIOR, SLOPE_PRIOR])
+    gains = np.zeros((count + 2, 3))
+    with threadpool_limits(1, user_api="blas"):  # its bytes depend on its threads
+        gains[linked] = np.linalg.solve((normal + np.diag(prior))[np.ix_(linked, linked)], right[linked])
+    gains, linked = gains[:count], linked[:count]
     if linked.any():
-        with threadpool_limits(1, user_api="blas"):  # its bytes depend on its threads
-            gains[linked] = np.linalg.solve(normal[np.ix_(linked, linked)] + PRIOR * np.eye(int(linked.sum())), right[linked])
         gains[linked] -= gains[linked].mean(axis=0)
-    return np.exp(gains)
+    return np.exp(gains) * _headroom(warped, np.exp(gains))
+
+
+def _offset(first: Warped, second: Warped, width: int, wraps: bool) -> NDArray[np.float64]:
+    """How much further right and down the first photo shows what both share, in units of half of a photo's side, on average."""
+    (rows, columns), (other_rows, other_columns) = next(overlaps(first, second, width, wraps))
+    places = []
+    for photo, area in ((first, (columns, rows)), (second, (other_columns, other_rows))):
+        sides = photo.mask.shape[::-1]
+        places.append([(part.start + part.stop) / side - 1 for part, side in zip(area, sides, strict=True)])
+    return np.subtract(*places)
+
+
+def _headroom(warped: Sequence[Warped], gains: NDArray[np.float64]) -> float:
+    """A factor for all photos, at most one, under which the brightest parts of each stay below white: what is burnt out is lost."""
+    factor = 1.0
+    for photo, gain in zip(warped, gains, strict=True):
+        seen = photo.pixels[photo.mask][::7]
+        unburnt = seen[seen.max(axis=1) < SATURATED]
+        if len(unburnt) >= FEWEST:
+            brightest = np.quantile(decode_srgb(unburnt.astype(np.float64)) * gain, BRIGHT, axis=0).max()
+            factor = min(factor, 1 / max(float(brightest), 1e-6))
+    return max(factor, DARKEN)

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, gaussian_variance
 from compositor.compose.canvas import Footprint, footprint, plan_reduction, reduced_canvas
-from compositor.compose.exposure import estimate_gains, full_scale, gain_table, overlaps
+from compositor.compose.exposure import estimate_gains, gain_table, overlaps
 from compositor.compose.seams import find_seams
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, grade_pixels, locate
 from compositor.compose.warped import Warped
+from compositor.encoding import full_scale
 from compositor.geometry.projections import PROJECTIONS
 from compositor.geometry.views import border_directions, resolution
 from compositor.options import ComposeOptions

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
-from compositor.compose.exposure import full_scale, gain_table
+from compositor.compose.exposure import gain_table
 from compositor.compose.plan import Plan, gather
 from compositor.compose.tiles import TILE, Tile, cut_tiles
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
+from compositor.encoding import full_scale
 from compositor.geometry.views import resolution
 from compositor.kernels.tile import choose_owners, compare, finish, place
 from compositor.types import Camera, Decoded, Photo, Pixels, Progress

@@ -14,6 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.encoding import decode_srgb, encode_srgb
 from compositor.errors import OptionError
 from compositor.types import Camera
 
@@ -168,12 +169,9 @@ def corner_light(camera: Camera) -> NDArray[np.float64]:
 
 def to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Linear light, 0..1, of sRGB pixels (IEC 61966-2-1)."""
-    level = np.arange(256) / 255
-    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)[pixels]
+    return decode_srgb(np.arange(256) / 255).astype(np.float32)[pixels]
 
 
 def from_linear(light: NDArray[np.float64]) -> NDArray[np.uint8]:
     """SRGB pixels of linear light, 0..1; what is brighter or darker is clipped, as in a camera."""
-    light = np.clip(light, 0, 1)
-    level = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(np.round(level * 255), np.uint8)
+    return np.asarray(np.round(encode_srgb(np.clip(light, 0, 1)) * 255), np.uint8)

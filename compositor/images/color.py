@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.images.samples import full_range
+from compositor.encoding import full_scale
 from compositor.types import Decoded, Decoder, Photo
 
 __all__ = ["same_colors", "to_common_profile", "to_rgb"]
@@ -59,7 +59,7 @@ def to_rgb(colors: NDArray[Any], icc: bytes | None) -> NDArray[Any]:
             logger.warning("a %s colour profile cannot be used (%s); plain colours are taken instead", SPACES[space][0], error)
     if channels == 1:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(colors), cv2.COLOR_GRAY2RGB))
-    white = full_range(colors.dtype)
+    white = float(full_scale(colors.dtype))
     light = (white - colors[..., :3]) * ((white - colors[..., 3:].astype(np.float32)) / white)
     return np.asarray(np.rint(light) if colors.dtype.kind == "u" else light).astype(colors.dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compositor.images.samples import full_range
+from compositor.encoding import full_scale
 from compositor.types import Decoded, Decoder, Photo
 
 __all__ = ["to_common_depth"]
@@ -23,7 +23,7 @@ class DepthDecoder:
     def __call__(self, shrink: int) -> Decoded:
         """The photo at 1/shrink, in the deeper type."""
         decoded = self.decode(shrink)
-        factor = full_range(self.dtype) / full_range(decoded.pixels.dtype)
+        factor = full_scale(self.dtype) / full_scale(decoded.pixels.dtype)
         # From 8 to 16 bits the factor is 257 exactly, so nothing is rounded.
         return dataclasses.replace(decoded, pixels=(decoded.pixels * np.float32(factor)).astype(self.dtype))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.encoding import full_scale
 from compositor.errors import OptionError, ReadError
 from compositor.images.color import to_common_profile, to_rgb
 from compositor.images.depth import to_common_depth
@@ -20,7 +21,7 @@ from compositor.images.files import AnyPath, open_checked, printable, read_bytes
 from compositor.images.formats import FIRST_BYTES, find_format
 from compositor.images.limits import check_claim, check_size
 from compositor.images.metadata import camera_key, focal_prior, read_exif
-from compositor.images.samples import Header, Samples, full_range, mask_of, reduce_area, turn_upright, upright_size
+from compositor.images.samples import Header, Samples, mask_of, reduce_area, turn_upright, upright_size
 from compositor.types import Decoded, Photo
 
 __all__ = ["Source", "open_photo", "open_photos", "photo_from_array", "read_mask"]
@@ -269,7 +270,7 @@ class ArrayDecoder:
         alpha = self.array[..., 3] if self.array.shape[2] == 4 else None
         colors = self.array if alpha is None else self.array[..., :3]
         if self.mask is not None:
-            opaque = np.asarray(full_range(self.array.dtype), self.array.dtype)
+            opaque = np.asarray(full_scale(self.array.dtype), self.array.dtype)
             alpha = np.where(self.mask, opaque if alpha is None else alpha, np.zeros((), self.array.dtype))
         h, w = colors.shape[:2]
         with reading(self.name, None):

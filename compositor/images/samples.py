@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.encoding import full_scale
 from compositor.errors import ReadError
 from compositor.types import Decoded
 
-__all__ = ["Header", "Samples", "full_range", "mask_of", "reduce_area", "turn_upright", "upright_size"]
+__all__ = ["Header", "Samples", "mask_of", "reduce_area", "turn_upright", "upright_size"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,16 +62,11 @@ class Samples:
     remark: str = ""
 
 
-def full_range(dtype: np.dtype[Any]) -> float:
-    """The value of white in pixels of this dtype."""
-    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
-
-
 def mask_of(samples: Samples) -> NDArray[np.bool_] | None:
     """Where samples are opaque (alpha at least a half) and finite numbers, (h, w) bool; None for everywhere."""
     mask = None
     if samples.alpha is not None:
-        mask = np.asarray(samples.alpha >= full_range(samples.alpha.dtype) / 2)
+        mask = np.asarray(samples.alpha >= full_scale(samples.alpha.dtype) / 2)
     if samples.colors.dtype.kind == "f":
         finite = np.isfinite(samples.colors).all(axis=2)
         mask = finite if mask is None else mask & finite

@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.encoding import full_scale
 from compositor.errors import ReadError
 from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS, exif_of_tiff, load_exif
-from compositor.images.samples import Header, Samples, full_range
+from compositor.images.samples import Header, Samples
 
 __all__ = ["decode_tiff", "read_tiff_header", "write_tiff"]
 
@@ -108,7 +109,7 @@ def decode_tiff(content: bytes, shrink: int) -> Samples:
     stored = stretch(stored, bits if isinstance(bits, int) else bits[0])
     colors = stored[..., : CHANNELS[kind]]
     if kind == MIN_IS_WHITE:
-        colors = full_range(colors.dtype) - colors if colors.dtype.kind == "f" else ~colors
+        colors = full_scale(colors.dtype) - colors if colors.dtype.kind == "f" else ~colors
     if STRAIGHT in extra:
         return Samples(colors, stored[..., CHANNELS[kind] + extra.index(STRAIGHT)])
     if PREMULTIPLIED in extra:
@@ -121,7 +122,7 @@ def stretch(stored: NDArray[Any], bits: int) -> NDArray[Any]:
     """Samples of any depth as uint8, uint16 or float32 over their whole range."""
     made = stored.astype(WHOLE_TYPES[str(stored.dtype)], copy=False)
     if made.dtype.kind == "u" and bits < 8 * made.itemsize:
-        made = np.rint(made * (full_range(made.dtype) / (2**bits - 1))).astype(made.dtype)
+        made = np.rint(made * (full_scale(made.dtype) / (2**bits - 1))).astype(made.dtype)
     return np.asarray(made)
 
 
@@ -133,7 +134,7 @@ def apply_palette(indices: NDArray[Any], palette: NDArray[np.uint16]) -> NDArray
 
 def divide(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     """Colours without the alpha they were multiplied with; where nothing is opaque they stay."""
-    white = full_range(colors.dtype)
+    white = float(full_scale(colors.dtype))
     opacity = alpha.astype(np.float32)[..., None] / white
     straight = np.divide(colors, opacity, out=colors.astype(np.float32), where=opacity > 0)
     return np.asarray(straight if colors.dtype.kind == "f" else np.rint(np.minimum(straight, white)).astype(colors.dtype))

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.encoding import full_scale
 from compositor.errors import OptionError, OutputError
 from compositor.images.files import AnyPath, check_place, printable, write_atomically
 from compositor.images.metadata import exif_for_output
 from compositor.images.png import encode_png
-from compositor.images.samples import full_range
 from compositor.images.tiff import write_tiff
 
 __all__ = ["check_output", "encode_preview", "with_depth", "write_image"]
@@ -158,12 +158,12 @@ def with_depth(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
     dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
     if pixels.dtype == dtype:
         return pixels
-    factor = full_range(dtype) / full_range(pixels.dtype)
+    factor = full_scale(dtype) / full_scale(pixels.dtype)
     made = np.empty(pixels.shape, dtype)
     rows = max(1, 2**22 // max(1, pixels[0].size))
     for top in range(0, len(pixels), rows):
         strip = np.nan_to_num(pixels[top : top + rows].astype(np.float32), nan=0.0) * np.float32(factor)
-        made[top : top + rows] = np.rint(np.clip(strip, 0, full_range(dtype)))
+        made[top : top + rows] = np.rint(np.clip(strip, 0, full_scale(dtype)))
     return made
 
 
@@ -174,7 +174,7 @@ def with_alpha(pixels: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[
     made = np.empty((*mask.shape, 4), pixels.dtype)
     made[..., :3] = pixels if pixels.ndim == 3 else pixels[..., None]
     made[..., 3] = mask
-    made[..., 3] *= np.asarray(full_range(pixels.dtype), pixels.dtype)
+    made[..., 3] *= np.asarray(full_scale(pixels.dtype), pixels.dtype)
     return made
 
 
