@@ -13,11 +13,12 @@ from compositor.cli.console import Console, console_options
 from compositor.cli.output import check_outputs
 from compositor.cli.report import report_panorama
 from compositor.clock import StageClock
+from compositor.options import JPEG_QUALITY
 
 
 @click.command(short_help="Stitch rendered views whose truth is known, and measure.")
 @click.option("-o", "--output", type=click.Path(), default="demo.jpg", show_default=True, help="The picture to write.")
-@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Quality of a JPEG output.")
+@click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other views of the same photograph.")
 @console_options

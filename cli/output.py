@@ -9,6 +9,7 @@ import click
 
 from compositor.cli.options import Command
 from compositor.errors import OutputError
+from compositor.options import JPEG_QUALITY
 
 __all__ = ["check_outputs", "output_options"]
 
@@ -17,7 +18,7 @@ def output_options(command: Command) -> Command:
     """The options that say where a picture goes and how it is written."""
     for decorate in (
         click.option("-n", "--dry-run", is_flag=True, help="Tell what would be made; write nothing."),
-        click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Quality of a JPEG output."),
+        click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output."),
         click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
         click.option("-o", "--output", type=click.Path(), help="The picture to write: .jpg, .png or .tif."),
     ):

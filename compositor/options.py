@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from compositor.errors import OptionError
 
-__all__ = ["ComposeOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
+__all__ = ["JPEG_QUALITY", "ComposeOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
 
 FeatureMethod = Literal["sift", "orb"]
 ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
@@ -22,6 +22,9 @@ Projection = Literal["auto", "plane", "cylindrical", "spherical"]
 ExposureMethod = Literal["gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "none"]
+
+JPEG_QUALITY = 95
+"""Of 100, where nothing else is said."""
 
 KINDS = {bool: (bool, "True or False"), int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number")}
 """What a field of each type takes."""
@@ -43,7 +46,7 @@ class RunOptions:
     """
 
     threads: int = option(0, "Worker threads; 0 means one per core. The result does not depend on it.", low=0, high=1024)
-    seed: int = option(0, "Seed of everything that draws random numbers.", low=0)
+    seed: int = option(0, "Seed of whatever draws random numbers. Nothing here draws any: the same photos give the same bytes.", low=0)
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))

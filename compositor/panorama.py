@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from compositor.geometry.projections import canvas_directions, canvas_positions
 from compositor.geometry.views import ray_directions, see
+from compositor.options import JPEG_QUALITY
 from compositor.registration import Registration
 from compositor.types import Canvas, Pixels
 
@@ -123,7 +124,7 @@ class Panorama:
         column, row = np.clip(positions[0], -0.5, np.array(camera.size) - 0.5)
         return photo, (float(column), float(row))
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = 95) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = JPEG_QUALITY) -> None:
         """Write the panorama as JPEG, PNG or TIFF, by the name's ending; PNG and TIFF keep the mask as alpha.
 
         Parameters

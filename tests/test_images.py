@@ -426,6 +426,13 @@ def test_arrays_that_are_no_photo_are_refused(array, words):
         photo_from_array(array, "it")
 
 
+@pytest.mark.parametrize("quality", ["high", 0, 101, 90.5, None])
+def test_a_quality_that_is_none_is_refused(tmp_path, quality):
+    with pytest.raises(OptionError, match=r"quality=.* needed is a whole number in 1 \.\. 100"):
+        write_image(tmp_path / "a.jpg", smooth(), quality=quality)
+    assert not list(tmp_path.iterdir())
+
+
 # --- sets
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import numbers
 import struct
 import zlib
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from compositor.images.files import AnyPath, check_place, printable, write_atomi
 from compositor.images.metadata import exif_for_output
 from compositor.images.png import encode_png
 from compositor.images.tiff import write_tiff
+from compositor.options import JPEG_QUALITY
 
 __all__ = ["check_output", "encode_preview", "with_depth", "write_image"]
 
@@ -77,7 +79,7 @@ def write_image(
     mask: NDArray[np.bool_] | None = None,
     metadata: Mapping[str, bytes] | None = None,
     overwrite: bool = False,
-    quality: int = 95,
+    quality: int = JPEG_QUALITY,
 ) -> None:
     """Write a picture as JPEG, PNG or TIFF.
 
@@ -136,8 +138,8 @@ def check_pixels(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, quality: 
         raise OptionError(f"pixels have shape {pixels.shape}; needed is at least one")
     if mask is not None and (mask.dtype != np.bool_ or mask.shape != pixels.shape[:2]):
         raise OptionError(f"mask is {mask.dtype} of shape {mask.shape}; needed is bool, {pixels.shape[:2]}")
-    if not 1 <= quality <= 100:
-        raise OptionError(f"quality={quality!r} is out of range; it must lie in 1 .. 100")
+    if not isinstance(quality, numbers.Integral) or not 1 <= quality <= 100:
+        raise OptionError(f"quality={quality!r} is no quality; needed is a whole number in 1 .. 100")
 
 
 def kept_metadata(metadata: Mapping[str, bytes], size: tuple[int, int], *, gray: bool) -> dict[str, bytes]:
