@@ -71,6 +71,9 @@ class Photo:
         Focal length prior in px of the full-size photo, or None when the file tells nothing plausible.
     camera_key : str
         Same for photos that share a camera body and a focal length, «» when unknown.
+    exposure : float or None
+        Natural logarithm of the light the sensor was given and made of, time * sensitivity / aperture^2, up to a constant; None when
+        the file does not tell.
     metadata : mapping
         What the output keeps: ``exif`` (bytes), ``icc`` (bytes); keys are absent when the file has none.
     """
@@ -81,6 +84,7 @@ class Photo:
     decode: Decoder
     focal: float | None = None
     camera_key: str = ""
+    exposure: float | None = None
     metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def full(self) -> Decoded:

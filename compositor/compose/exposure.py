@@ -17,10 +17,10 @@ __all__ = ["estimate_gains", "gain_table", "overlaps"]
 SATURATED, DARK, DARKEST = 0.97, 0.12, 0.03
 SAMPLES = 8_000
 FEWEST = 30
-PRIOR = 3e-3
-SLOPE_PRIOR = 1e-2
+PRIOR, TOLD_PRIOR = 1e-3, 3e-2
+"""Weight of «the gain is one», and of the exposure that the files tell, beside an overlap of full weight."""
 BRIGHT, DARKEN = 0.99, 0.6
-"""Weight of «the gain is one» beside an overlap of full weight: it only decides what the overlaps leave open."""
+"""Share of a photo's pixels that stay below white, unless the panorama would get darker than by this factor."""
 
 
 def gain_table(gain: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.float32] | None:
@@ -92,13 +92,13 @@ def _log_ratio(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple
     return np.asarray(ratios[still].mean(axis=0) if still.any() else middle), int(usable.sum())
 
 
-def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool) -> NDArray[np.float64]:
+def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool, exposures: Sequence[float | None] = (None,)) -> NDArray[np.float64]:
     """Gains that make photos agree where they overlap.
 
     Weighted least squares for the logarithms over all overlaps at once (as the gains of Brown and Lowe, «Automatic panoramic image
-    stitching using invariant features», IJCV 74(1), 2007, section 6), here by channel, in linear light, from robust ratios. Photos
-    that are all brighter on one side, by the sun or the lens, would make every overlap say «brighter» and a long strip drift from
-    black to white; so a slope common to all photos is solved for as well, and what it explains is not put down to the exposures.
+    stitching using invariant features», IJCV 74(1), 2007, section 6), here by channel, in linear light, from robust ratios. What
+    the overlaps leave open, and the slow drift that small errors add up to along a strip, is decided by the exposures that the files
+    tell.
 
     Parameters
     ----------
@@ -108,6 +108,8 @@ def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool) -> NDArray
         Width of their canvas, px.
     wraps : bool
         Whether that canvas wraps.
+    exposures : sequence of float or None
+        Natural logarithm of the exposure that every photo's file tells; None where it tells none.
 
     Returns
     -------
@@ -115,39 +117,31 @@ def estimate_gains(warped: Sequence[Warped], width: int, wraps: bool) -> NDArray
         Factors for red, green and blue. Their geometric mean is one, or less where a photo would burn out otherwise.
     """
     count = len(warped)
-    # The unknowns: a logarithm per photo, then the slopes across and down, per half of a photo's side.
-    normal, right = np.zeros((count + 2, count + 2)), np.zeros((count + 2, 3))
+    normal, right = np.zeros((count, count)), np.zeros((count, 3))
     for i in range(count):
         for j in range(i + 1, count):
             common = _common_pixels(warped[i], warped[j], width, wraps)
             if common is None:
                 continue
             ratio, pixels = _log_ratio(*common)
-            row = np.zeros(count + 2)
-            row[[i, j]] = 1, -1
-            row[count:] = _offset(warped[i], warped[j], width, wraps)
             weight = min(pixels, 2000) / 2000
-            normal += weight * np.outer(row, row)
-            right -= weight * np.outer(row, ratio)
-    linked = np.append(np.diag(normal)[:count] > 0, [True, True])
-    prior = np.append(np.full(count, PRIOR), [SLOPE_PRIOR, SLOPE_PRIOR])
-    gains = np.zeros((count + 2, 3))
-    with threadpool_limits(1, user_api="blas"):  # its bytes depend on its threads
-        gains[linked] = np.linalg.solve((normal + np.diag(prior))[np.ix_(linked, linked)], right[linked])
-    gains, linked = gains[:count], linked[:count]
+            normal[[i, j], [i, j]] += weight
+            normal[[i, j], [j, i]] -= weight
+            right[i] -= weight * ratio
+            right[j] += weight * ratio
+    linked = np.diag(normal) > 0
+    expected, prior = np.zeros(count), PRIOR
+    if all(exposure is not None for exposure in exposures):
+        told = np.array(exposures, np.float64)
+        expected, prior = told.mean() - told, TOLD_PRIOR
+    gains = np.zeros((count, 3))
     if linked.any():
+        normal += prior * np.eye(count)
+        right += prior * expected[:, None]
+        with threadpool_limits(1, user_api="blas"):  # its bytes depend on its threads
+            gains[linked] = np.linalg.solve(normal[np.ix_(linked, linked)], right[linked])
         gains[linked] -= gains[linked].mean(axis=0)
     return np.exp(gains) * _headroom(warped, np.exp(gains))
-
-
-def _offset(first: Warped, second: Warped, width: int, wraps: bool) -> NDArray[np.float64]:
-    """How much further right and down the first photo shows what both share, in units of half of a photo's side, on average."""
-    (rows, columns), (other_rows, other_columns) = next(overlaps(first, second, width, wraps))
-    places = []
-    for photo, area in ((first, (columns, rows)), (second, (other_columns, other_rows))):
-        sides = photo.mask.shape[::-1]
-        places.append([(part.start + part.stop) / side - 1 for part, side in zip(area, sides, strict=True)])
-    return np.subtract(*places)
 
 
 def _headroom(warped: Sequence[Warped], gains: NDArray[np.float64]) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compositor.compose.canvas import footprint, plan_reduction, reduced_canvas
+from compositor.compose.canvas import footprint, plan_canvas, plan_reduction, reduced_canvas
 from compositor.compose.plan import plan_box
 from compositor.compose.tiles import TILE
 from compositor.errors import LimitError
@@ -21,6 +22,8 @@ __all__ = ["available_memory", "check_memory", "estimate_memory"]
 MEGABYTE = 10**6
 LIBRARIES = 200 * MEGABYTE
 """The interpreter with OpenCV, Numba and SciPy."""
+SMALLEST_SCALE = 0.01
+"""Nobody wants less."""
 UNKNOWN = 4000 * MEGABYTE
 """What a machine is taken to have that does not tell."""
 
@@ -41,7 +44,8 @@ def estimate_memory(registration: Registration, canvas: Canvas, options: Compose
     Returns
     -------
     int
-        Bytes, for the whole process: libraries, the plan, the panorama with its owners, two decoded photos, and tiles at work or waiting.
+        Bytes, for the whole process: libraries and the largest of what planning, rendering and writing hold. Every photo is taken to
+        be decoded in full, and every picture to be written with alpha; JPEGs need less.
     """
     depth = np.dtype(dtype).itemsize
     width, height = canvas.size
@@ -51,13 +55,19 @@ def estimate_memory(registration: Registration, canvas: Canvas, options: Compose
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
     # Drawn and graded pixels, mask, need; labels, hard composite and correction.
     plan = 30 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
-    decoded = 2 * max(camera.size[0] * camera.size[1] for camera in registration.cameras) * 3 * depth
+    photo = max(camera.size[0] * camera.size[1] for camera in registration.cameras) * 3 * depth
     workers = options.threads or os.cpu_count() or 1
     # A tile at work: its pieces, the source pixels, picture, pyramids. The front: as many tiles as two photos' heights, two abreast.
     tile = (TILE + 8 * factor) ** 2
     tallest = max(box.bottom - box.top for box in boxes) * factor
     waiting = 2 * (tallest // TILE + 2) * tile * 13
-    return int(LIBRARIES + plan + width * height * (3 * depth + 2) + decoded + workers * tile * 80 + waiting)
+    panorama = width * height * (3 * depth + 2)
+    # A photo that is being decoded exists twice, as its file has it and as RGB; each worker of the plan decodes one.
+    planning = plan + 2 * min(workers, len(areas)) * photo
+    rendering = plan + panorama + 3 * photo + workers * tile * 80 + waiting
+    # The picture with its alpha, and its file.
+    writing = panorama + 2 * width * height * 4 * depth
+    return int(LIBRARIES + max(planning, rendering, writing))
 
 
 def available_memory() -> int:
@@ -83,8 +93,22 @@ def check_memory(registration: Registration, canvas: Canvas, options: ComposeOpt
     needed = estimate_memory(registration, canvas, options, dtype)
     allowed = options.max_memory * MEGABYTE or 0.75 * available_memory()
     if needed > allowed:
+        scale = _scale_that_fits(registration, options, dtype, allowed)
         raise LimitError(
             f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed / MEGABYTE:.0f} MB of memory, "
-            f"{allowed / MEGABYTE:.0f} MB are allowed; try --scale {0.9 * options.scale * (allowed / needed) ** 0.5:.2g}, "
-            "another --projection or a larger --max-memory"
+            f"{allowed / MEGABYTE:.0f} MB are allowed; try "
+            + (f"--scale {scale:.2g}, another --projection" if scale else "fewer --threads (no --scale is small enough)")
+            + " or a larger --max-memory"
         )
+
+
+def _scale_that_fits(registration: Registration, options: ComposeOptions, dtype: np.dtype[Any], allowed: float) -> float | None:
+    """A scale whose panorama fits into memory; None where libraries and photos alone do not."""
+    scale = 0.8 * options.scale
+    while scale >= SMALLEST_SCALE:
+        scale = float(f"{scale:.2g}")
+        smaller = dataclasses.replace(options, scale=scale)
+        if estimate_memory(registration, plan_canvas(registration, smaller), smaller, dtype) <= allowed:
+            return scale
+        scale *= 0.8
+    return None

@@ -144,7 +144,7 @@ def make_plan(
         progress("plan", len(warped), len(photos))
     gains = np.ones((len(photos), 3))
     if options.exposure == "gain":
-        gains = estimate_gains(warped, width, reduced.wraps)
+        gains = estimate_gains(warped, width, reduced.wraps, [photo.exposure for photo in photos])
         warped = [_with_gain(photo, gain) for photo, gain in zip(warped, gains, strict=True)]
     labels = find_seams(warped, (width, height), wraps=reduced.wraps, method=options.seams)
     labels = spread_labels(labels, reduced.wraps)

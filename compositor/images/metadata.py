@@ -9,7 +9,7 @@ import struct
 import warnings
 from typing import Any, BinaryIO
 
-__all__ = ["Exif", "camera_key", "exif_for_output", "exif_of_tiff", "focal_prior", "load_exif", "read_exif"]
+__all__ = ["Exif", "camera_key", "exif_for_output", "exif_of_tiff", "exposure_prior", "focal_prior", "load_exif", "read_exif"]
 
 logger = logging.getLogger("compositor")
 
@@ -27,6 +27,7 @@ EXIF_ERRORS = (SyntaxError, OSError, ValueError, TypeError, LookupError, Arithme
 
 ORIENTATION, MAKE, MODEL, EXIF_IFD, GPS_IFD = 0x0112, 0x010F, 0x0110, 0x8769, 0x8825
 FOCAL_LENGTH, FOCAL_35MM, PLANE_RESOLUTION, PLANE_UNIT, PIXELS_X, PIXELS_Y = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002, 0xA003
+EXPOSURE_TIME, F_NUMBER, SENSITIVITY = 0x829A, 0x829D, 0x8827
 
 # FocalPlaneResolutionUnit: mm per unit.
 PLANE_UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
@@ -61,6 +62,8 @@ class Exif:
         Pixels per mm on the sensor, of a picture ``plane_side`` wide.
     plane_side : int or None
         Longer side, px, of the picture that the camera wrote.
+    seconds, f_number, iso : float or None
+        Exposure time, aperture and sensitivity.
     """
 
     orientation: int = 1
@@ -70,6 +73,9 @@ class Exif:
     focal_35mm: float | None = None
     plane_pixels_per_mm: float | None = None
     plane_side: int | None = None
+    seconds: float | None = None
+    f_number: float | None = None
+    iso: float | None = None
 
 
 def load_exif(content: bytes) -> Any:
@@ -109,6 +115,9 @@ def read_exif(content: bytes | None) -> Exif:
             focal_35mm=number(photo, FOCAL_35MM, *FOCAL_RANGE),
             plane_pixels_per_mm=resolution / unit if resolution and unit else None,
             plane_side=max(whole(photo, PIXELS_X, 0), whole(photo, PIXELS_Y, 0)) or None,
+            seconds=number(photo, EXPOSURE_TIME, 1e-6, 1e5),
+            f_number=number(photo, F_NUMBER, 0.5, 1000),
+            iso=number(photo, SENSITIVITY, 1, 1e7),
         )
 
 
@@ -164,6 +173,13 @@ def focal_prior(exif: Exif, size: tuple[int, int]) -> float | None:
         if VIEW_RANGE[0] <= 2 * math.atan(max(size) / (2 * focal)) <= VIEW_RANGE[1]:
             return focal
     return None
+
+
+def exposure_prior(exif: Exif) -> float | None:
+    """Natural logarithm of time * sensitivity / aperture^2, or None when EXIF lacks one of them."""
+    if exif.seconds is None or exif.f_number is None or exif.iso is None:
+        return None
+    return math.log(exif.seconds * exif.iso / exif.f_number**2)
 
 
 def camera_key(exif: Exif, size: tuple[int, int]) -> str:

@@ -20,7 +20,7 @@ from compositor.images.depth import to_common_depth
 from compositor.images.files import AnyPath, open_checked, printable, read_bytes_checked
 from compositor.images.formats import FIRST_BYTES, find_format
 from compositor.images.limits import check_claim, check_size
-from compositor.images.metadata import camera_key, focal_prior, read_exif
+from compositor.images.metadata import camera_key, exposure_prior, focal_prior, read_exif
 from compositor.images.samples import Header, Samples, mask_of, reduce_area, turn_upright, upright_size
 from compositor.types import Decoded, Photo
 
@@ -140,7 +140,7 @@ def open_photo(path: AnyPath, *, name: str | None = None) -> Photo:
         # Decoding converts these to sRGB.
         del metadata["icc"]
     decode = FileDecoder(path, name, header, exif.orientation)
-    return Photo(name, size, header.dtype, decode, focal_prior(exif, size), camera_key(exif, size), metadata)
+    return Photo(name, size, header.dtype, decode, focal_prior(exif, size), camera_key(exif, size), exposure_prior(exif), metadata)
 
 
 @contextlib.contextmanager
