@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -271,12 +272,38 @@ def test_too_much_memory_is_refused_before_it_is_taken():
     never = [dataclasses.replace(photo, decode=lambda shrink: pytest.fail("nothing may be decoded")) for photo in photos]
     options = ComposeOptions(max_memory=100)
     needed = estimate_memory(registration, plan_canvas(registration, options), options, np.dtype(np.uint8))
-    with pytest.raises(LimitError, match=rf"needs {needed / 1e6:.0f} MB.* 100 MB .*--scale") as caught:
+    with pytest.raises(LimitError, match=rf"needs {needed / 1e6:.0f} MB.* 100 MB .*no --scale") as caught:
         compose_photos(registration, never, options)
     assert caught.value.exit_code == 5
     huge = Registration("rotation", tuple(dataclasses.replace(eye, focal=1e7) for eye in registration.cameras))
     with pytest.raises(LimitError):
         compose_photos(huge, never, ComposeOptions())
+
+
+def test_the_scale_that_is_advised_fits():
+    registration = row(size=(1600, 1200), focal=1500.0)
+    photos = [shoot(eye) for eye in registration.cameras]
+    allowed = 0.9 * estimate_memory(registration, plan_canvas(registration, ComposeOptions()), ComposeOptions(), photos[0].dtype) / 1e6
+    with pytest.raises(LimitError, match="try --scale") as caught:
+        compose_photos(registration, photos, ComposeOptions(max_memory=allowed))
+    scale = float(re.search(r"--scale ([\d.]+)", str(caught.value))[1])
+    compose_photos(registration, photos, ComposeOptions(max_memory=allowed, scale=scale))
+
+
+def test_memory_counts_a_photo_for_each_worker_and_the_writers_copies():
+    registration = Registration(
+        "rotation", (camera("one", size=(4000, 3000), focal=4000.0), camera("two", 5, size=(4000, 3000), focal=4000.0))
+    )
+    small, large = (ComposeOptions(scale=scale, threads=threads) for scale, threads in ((0.05, 1), (4.0, 1)))
+    one, two, three = (
+        estimate_memory(registration, plan_canvas(registration, small), dataclasses.replace(small, threads=t), np.dtype(np.uint16))
+        for t in (1, 2, 3)
+    )
+    assert two >= 200e6 + 2 * 2 * 4000 * 3000 * 6
+    assert one <= two <= three
+    canvas = plan_canvas(registration, large)
+    w, h = canvas.size
+    assert estimate_memory(registration, canvas, large, np.dtype(np.uint16)) >= 200e6 + w * h * (6 + 2 + 8 + 8)
 
 
 def test_photos_must_fit_the_registration():
