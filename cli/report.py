@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -85,7 +84,11 @@ def registration_fields(registration: Registration, seconds: Mapping[str, float]
     }
 
 
-def peak_memory_mb() -> float:
-    """Most memory this process has held so far, MB."""
+def peak_memory_mb() -> float | None:
+    """Most memory this process has held so far, MB; None where the system does not tell, as on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024), 1)
