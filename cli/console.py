@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from compositor.cli.options import Command
+from compositor.errors import WriteError
 
 if TYPE_CHECKING:
     from compositor.types import Progress
 
-__all__ = ["Console", "console_options", "one_line"]
+__all__ = ["Console", "console_options", "one_line", "print_text"]
 
 SCHEMA = 1
 """Version of what ``--json`` prints; raised when a field changes its meaning or goes away."""
@@ -27,6 +28,22 @@ SCHEMA = 1
 def one_line(text: str) -> str:
     """The text on one line, with control characters, which a file's name may have, made visible."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in " ".join(text.split()))
+
+
+def print_text(text: str) -> None:
+    """Put text on stdout.
+
+    Raises
+    ------
+    WriteError
+        The system refused. That nobody reads on at the other end of a pipe is left to click, which ends without a word.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise WriteError(f"the standard output could not be written ({error.strerror}); free space or send it elsewhere") from error
 
 
 @dataclasses.dataclass
@@ -59,9 +76,9 @@ class Console:
     def result(self, command: str, fields: dict[str, Any], text: str = "") -> None:
         """Put the result on stdout: as one object for ``--json``, else as text."""
         if self.json:
-            click.echo(json.dumps({"schema": SCHEMA, "command": command, **fields}, indent=2))
-        elif text:
-            click.echo(text)
+            text = json.dumps({"schema": SCHEMA, "command": command, **fields}, indent=2)
+        if text:
+            print_text(text)
 
     @contextmanager
     def progress(self) -> Iterator[Progress | None]:

@@ -9,7 +9,7 @@ import tempfile
 import click
 
 import compositor
-from compositor.cli.console import Console, console_options
+from compositor.cli.console import Console, console_options, print_text
 from compositor.cli.output import check_outputs
 from compositor.cli.report import report_panorama
 from compositor.clock import StageClock
@@ -57,7 +57,7 @@ def demo(console: Console, /, output: str, quality: int, overwrite: bool, seed: 
         focal_error_percent=100 * errors.focal,
     )
     if not console.json:
-        click.echo(f"{len(panorama.used)} of {len(views)} rendered views stitched")
-        click.echo(f"rotation error {degrees:.4f} degrees (root mean square over all pairs), focal length error {errors.focal:.3%}")
-        click.echo(f"the picture is {os.path.abspath(output)}")
+        print_text(f"{len(panorama.used)} of {len(views)} rendered views stitched")
+        print_text(f"rotation error {degrees:.4f} degrees (root mean square over all pairs), focal length error {errors.focal:.3%}")
+        print_text(f"the picture is {os.path.abspath(output)}")
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -74,8 +75,9 @@ def main() -> NoReturn:
     keep_freed_memory()
     code = run(sys.argv[1:])
     # Everything is written and closed. Taking the interpreter apart would cost as much again as starting it.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # what could not be written was complained about
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 

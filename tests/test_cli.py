@@ -352,6 +352,33 @@ def test_a_full_disk_keeps_what_was_there(photos, tmp_path):
     assert os.listdir(tmp_path) == ["panorama.tif"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_standard_output_is_told_in_one_line(photos):
+    line = [sys.executable, "-m", "compositor", "info", *photos]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert "standard output could not be written (No space left on device)" in one_error(ended.returncode, "", ended.stderr.splitlines())
+
+
+def test_a_closed_pipe_ends_without_a_word(photos):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", "compositor", "info", *photos], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_a_system_that_does_not_tell_its_memory_is_no_obstacle(command, photos, tmp_path, monkeypatch):
+    """As Windows, which has no module ``resource``."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    code, out, _ = command("register", *photos, "-o", tmp_path / "photos.json", "--json")
+    assert code == 0
+    assert json.loads(out)["peak_memory_mb"] is None
+
+
 def test_demo_measures_its_own_error(command, tmp_path):
     code, out, _ = command("demo", "-o", tmp_path / "demo.jpg", "--json")
     result = json.loads(out)
