@@ -36,7 +36,7 @@ Exit codes:
   5    more memory would be needed than is allowed
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
-Files are written with 0 and 3 only."""
+The picture is written with 0 and 3 only; a registration may be there when the picture fails."""
 
 
 OPENCV_OUT_OF_MEMORY = -4

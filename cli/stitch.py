@@ -56,9 +56,10 @@ def stitch(
         clock = StageClock(progress)
         panorama = compositor.stitch(sources, progress=clock, **options)
         clock("write", 0, 1)
+        # The picture comes last: it is there only when all went well. Where it fails, «compose» can go on from the registration.
+        if registration is not None:
+            panorama.registration.save(registration, overwrite=overwrite)
         panorama.save(output, overwrite=overwrite, quality=quality)
-    if registration is not None:
-        panorama.registration.save(registration, overwrite=overwrite)
     return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), output=output, registration=registration)
 
 
