@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from typing import IO, Any
 
 import click
@@ -48,9 +50,7 @@ def compose(
     check_outputs(picture=output, inputs=[registration, *sources], overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
     if dry_run:
-        from compositor.images import open_photos
-
-        return report_plan(console, loaded, open_photos(sources)[0], options, seconds={})
+        return plan(console, loaded, sources, options)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
@@ -59,3 +59,17 @@ def compose(
         clock("write", 0, 1)
         panorama.save(output, overwrite=overwrite, quality=quality)
     return report_panorama(console, "compose", panorama, seconds=clock.seconds(), output=output, registration=registration)
+
+
+def plan(console: Console, registration: compositor.Registration, sources: list[str], options: dict[str, Any]) -> int:
+    """Tell what composing would make; it leaves out what cannot be read or is not registered, whatever registering left out."""
+    from compositor.images import open_photos
+    from compositor.stitch import one_photo_per_camera
+
+    photos, left_out = open_photos(sources)
+    used, reasons = one_photo_per_camera(registration, photos), dict(registration.left_out)
+    for photo in photos:
+        if not any(photo is camera_photo for camera_photo in used):
+            left_out.append((photo.name, reasons.get(photo.name, "it is not in the registration")))
+            logging.getLogger("compositor").warning("%s: %s; it is left out", *left_out[-1])
+    return report_plan(console, dataclasses.replace(registration, left_out=tuple(left_out)), photos, options, seconds={})

@@ -51,13 +51,14 @@ def report_plan(
     console: Console, registration: Registration, photos: Sequence[Photo], options: Mapping[str, Any], *, seconds: Mapping[str, float]
 ) -> int:
     """Tell what composing these photos would make and need; the exit code for it."""
-    from compositor.compose import estimate_memory, plan_canvas
+    from compositor.compose import check_memory, estimate_memory, plan_canvas
     from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
     used = one_photo_per_camera(registration, photos)
     registration = registration.fitted_to([(photo.name, photo.size) for photo in used])
     canvas = plan_canvas(registration, chosen)
+    check_memory(registration, canvas, chosen, used[0].dtype)
     memory = estimate_memory(registration, canvas, chosen, used[0].dtype)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from compositor.cli.entry import run
+from compositor.errors import WriteError
 from compositor.images import open_photo, write_image
 
 
@@ -245,6 +246,33 @@ def test_compose_leaves_out_photos_that_are_not_registered(command, photos, bad_
     code, out, _ = command("compose", tmp_path / "photos.json", *photos, bad_folder / "stranger.png", "-o", tmp_path / "a.png", "--json")
     assert code == 3
     assert [entry["name"] for entry in json.loads(out)["left_out"]] == ["stranger.png"]
+
+
+def test_a_dry_run_leaves_out_what_the_real_run_does(command, photos, bad_folder, tmp_path):
+    saved = tmp_path / "photos.json"
+    assert command("register", *photos, bad_folder / "stranger.png", "-o", saved)[0] == 3
+    for extra, expected in (([], 0), ([bad_folder / "stranger.png", bad_folder / "text.jpg"], 3)):
+        code, out, err = command("compose", saved, *photos, *extra, "--dry-run", "--json")
+        real, made, warned = command("compose", saved, *photos, *extra, "-o", tmp_path / f"{expected}.png", "--json", "-q")
+        assert code == real == expected
+        assert json.loads(out)["left_out"] == json.loads(made)["left_out"]
+        assert err == warned
+
+
+def test_a_dry_run_says_that_memory_is_short(command, photos):
+    code, out, err = command("stitch", *photos, "--dry-run", "--max-memory", "1")
+    assert code == 5
+    assert "1 MB are allowed" in one_error(code, out, err)
+
+
+def test_a_registration_that_cannot_be_saved_leaves_no_picture(command, photos, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise WriteError("the disk is full")
+
+    monkeypatch.setattr("compositor.registration.Registration.save", fail)
+    code, out, err = command("stitch", *photos, "-o", tmp_path / "a.png", "--registration", tmp_path / "a.json")
+    assert one_error(code, out, err).endswith("the disk is full")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[" * 200_000, '{"format": "compositor registration", "version": 99}'])

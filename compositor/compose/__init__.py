@@ -2,6 +2,6 @@
 
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.composition import compose_photos
-from compositor.compose.memory import estimate_memory
+from compositor.compose.memory import check_memory, estimate_memory
 
-__all__ = ["compose_photos", "estimate_memory", "plan_canvas"]
+__all__ = ["check_memory", "compose_photos", "estimate_memory", "plan_canvas"]
