@@ -50,7 +50,7 @@ def compose(
     check_outputs(picture=output, inputs=[registration, *sources], overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
     if dry_run:
-        return plan(console, loaded, sources, options)
+        return plan(console, loaded, sources, options, output)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
@@ -61,7 +61,7 @@ def compose(
     return report_panorama(console, "compose", panorama, seconds=clock.seconds(), output=output, registration=registration)
 
 
-def plan(console: Console, registration: compositor.Registration, sources: list[str], options: dict[str, Any]) -> int:
+def plan(console: Console, registration: compositor.Registration, sources: list[str], options: dict[str, Any], picture: str | None) -> int:
     """Tell what composing would make; it leaves out what cannot be read or is not registered, whatever registering left out."""
     from compositor.images import open_photos
     from compositor.stitch import one_photo_per_camera
@@ -72,4 +72,4 @@ def plan(console: Console, registration: compositor.Registration, sources: list[
         if not any(photo is camera_photo for camera_photo in used):
             left_out.append((photo.name, reasons.get(photo.name, "it is not in the registration")))
             logging.getLogger("compositor").warning("%s: %s; it is left out", *left_out[-1])
-    return report_plan(console, dataclasses.replace(registration, left_out=tuple(left_out)), photos, options, seconds={})
+    return report_plan(console, dataclasses.replace(registration, left_out=tuple(left_out)), photos, options, seconds={}, picture=picture)

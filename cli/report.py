@@ -48,16 +48,25 @@ def report_registration(console: Console, registration: Registration, *, seconds
 
 
 def report_plan(
-    console: Console, registration: Registration, photos: Sequence[Photo], options: Mapping[str, Any], *, seconds: Mapping[str, float]
+    console: Console,
+    registration: Registration,
+    photos: Sequence[Photo],
+    options: Mapping[str, Any],
+    *,
+    seconds: Mapping[str, float],
+    picture: str | None,
 ) -> int:
     """Tell what composing these photos would make and need; the exit code for it."""
     from compositor.compose import check_memory, estimate_memory, plan_canvas
+    from compositor.images import check_output
     from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
     used = one_photo_per_camera(registration, photos)
     registration = registration.fitted_to([(photo.name, photo.size) for photo in used])
     canvas = plan_canvas(registration, chosen)
+    if picture is not None and not chosen.crop:  # how much cropping takes away is known at the end only
+        check_output(picture, overwrite=True, size=canvas.size)
     check_memory(registration, canvas, chosen, used[0].dtype)
     memory = estimate_memory(registration, canvas, chosen, used[0].dtype)
     fields = registration_fields(registration, seconds)

@@ -49,7 +49,7 @@ def stitch(
     sources = find_photos(photos, from_file)
     check_outputs(picture=output, registration=registration, inputs=sources, overwrite=overwrite)
     if dry_run:
-        return plan(console, sources, options)
+        return plan(console, sources, options, output)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
@@ -63,7 +63,7 @@ def stitch(
     return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), output=output, registration=registration)
 
 
-def plan(console: Console, sources: list[str], options: dict[str, Any]) -> int:
+def plan(console: Console, sources: list[str], options: dict[str, Any], picture: str | None) -> int:
     """Register only, and tell what composing would make."""
     from compositor.images import open_photos
 
@@ -72,7 +72,7 @@ def plan(console: Console, sources: list[str], options: dict[str, Any]) -> int:
         photos, unreadable = open_photos(sources)
         registration = compositor.register(photos, progress=clock, **options_of(RegisterOptions, options))
     registration = dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
-    return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds())
+    return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds(), picture=picture)
 
 
 def options_of(record: type[RunOptions], options: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pytest
 from compositor.cli.entry import run
 from compositor.errors import WriteError
 from compositor.images import open_photo, write_image
+from compositor.images.write import LONGEST_SIDE
 
 
 @pytest.fixture
@@ -263,6 +264,14 @@ def test_a_dry_run_says_that_memory_is_short(command, photos):
     code, out, err = command("stitch", *photos, "--dry-run", "--max-memory", "1")
     assert code == 5
     assert "1 MB are allowed" in one_error(code, out, err)
+
+
+def test_a_dry_run_says_that_a_picture_is_too_large_for_its_format(command, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(LONGEST_SIDE, "JPEG", 500)
+    code, out, err = command("stitch", *photos, "-o", tmp_path / "a.jpg", "--dry-run")
+    assert code == 2
+    assert "too large for JPEG" in one_error(code, out, err)
+    assert command("stitch", *photos, "-o", tmp_path / "a.tif", "--dry-run")[0] == 0
 
 
 def test_a_registration_that_cannot_be_saved_leaves_no_picture(command, photos, tmp_path, monkeypatch):
