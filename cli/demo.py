@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import tempfile
 
 import click
@@ -29,6 +30,7 @@ def demo(console: Console, /, output: str, quality: int, overwrite: bool, seed: 
     The photograph comes with scikit-image; nothing is downloaded.
     """
     check_outputs(picture=output, inputs=[], overwrite=overwrite)
+    sys.modules.pop("scipy.linalg", None)  # scikit-image needs what other commands start faster without
     from skimage.data import stereo_motorcycle
 
     from compositor.assess.cameras import camera_errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.metadata
 import os
 import platform
@@ -73,12 +74,23 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     keep_freed_memory()
+    start_lean()
     code = run(sys.argv[1:])
     # Everything is written and closed. Taking the interpreter apart would cost as much again as starting it.
     with contextlib.suppress(OSError):  # what could not be written was complained about
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def start_lean() -> None:
+    """Spare the work that only longer lives repay; a third of a second.
+
+    Loading its first kernel, Numba imports SciPy's linear algebra, for calls that no kernel here makes; it does without where there
+    is none. And imports make so many objects that the collector looks for garbage among them again and again, in vain.
+    """
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
+    gc.set_threshold(100_000)
 
 
 def run(arguments: list[str]) -> int:
