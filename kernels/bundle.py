@@ -25,7 +25,8 @@ def accumulate(cameras, generators, pairs, offsets, first, second, scale, column
     """Add up J^T W J and J^T W e over all matches, in both directions, and give every match's squared error.
 
     The error of a match is the distance in px between a point and where the other photo's point is seen by this photo's camera.
-    Weights are Cauchy's, 1 / (1 + e^2 / scale^2).
+    Weights are Cauchy's, 1 / (1 + e^2 / scale^2). It is one long function because a match's error and its derivatives share every
+    step of the way from one photo to the other, and a call per match would cost as much as the match.
 
     Parameters
     ----------

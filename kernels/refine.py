@@ -17,7 +17,8 @@ def refine_points(first, second, points, found, affine, rounds, score):
     """Move points of the second picture to where the patches around points of the first one fit best.
 
     Inverse compositional Gauss-Newton (Baker & Matthews 2004) for a shift, on patches of 17 x 17 px; gain and offset between the
-    pictures are projected out. The second picture is sampled bicubically (Keys 1981, a = -1/2).
+    pictures are projected out. The second picture is sampled bicubically (Keys 1981, a = -1/2). It is one long function because the
+    patches of a point are small arrays that all its steps share.
 
     Parameters
     ----------
