@@ -100,7 +100,8 @@ def check_place(path: AnyPath, *, overwrite: bool) -> Path:
         if place.is_symlink() or (place.exists() and not place.is_file()):
             raise OutputError(f"{name}: is not a regular file; give another name", path=path)
         if place.exists() and not overwrite:
-            raise OutputError(f"{name}: exists already; choose another name or allow it to be overwritten (--overwrite, overwrite=True)", path=path)
+            message = f"{name}: exists already; choose another name or allow it to be overwritten (--overwrite, overwrite=True)"
+            raise OutputError(message, path=path)
         if not os.access(place.parent, os.W_OK | os.X_OK):
             raise OutputError(f"{name}: nothing may be written in {printable(place.parent)}; choose another folder", path=path)
     except (OSError, ValueError) as error:
