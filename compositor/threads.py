@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["limit_threads"]
+__all__ = ["limit_threads", "threads_allowed"]
 
 
 @contextmanager
@@ -26,3 +26,10 @@ def limit_threads(count: int) -> Iterator[None]:
             yield
     finally:
         cv2.setNumThreads(opencv)
+
+
+def threads_allowed() -> int:
+    """How many threads work may be spread over now."""
+    import cv2
+
+    return max(1, cv2.getNumThreads())

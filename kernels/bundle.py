@@ -21,8 +21,8 @@ CAMERA = 23
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def accumulate(cameras, generators, pairs, offsets, first, second, scale, columns, gradient, hessian, errors):
-    """Add up J^T W J and J^T W e over all matches, in both directions, and give every match's squared error.
+def accumulate(cameras, generators, pairs, offsets, first, second, scale, columns, start, stop, gradients, blocks, costs, errors):
+    """Add up J^T W J and J^T W e of each of some pairs over its matches, in both directions, and give every match's squared error.
 
     The error of a match is the distance in px between a point and where the other photo's point is seen by this photo's camera.
     Weights are Cauchy's, 1 / (1 + e^2 / scale^2). It is one long function because a match's error and its derivatives share every
@@ -43,29 +43,31 @@ def accumulate(cameras, generators, pairs, offsets, first, second, scale, column
     scale : float
         Error, px, at which a match counts half.
     columns : (n, 13) int64
-        Row of ``hessian`` that each parameter of each camera goes to; -1 holds it still. With no parameter free nothing is
-        accumulated.
-    gradient : (k,) float64, added to
-    hessian : (k, k) float64, added to
-        Lower and upper triangle.
+        Which unknown each parameter of each camera is; -1 holds it still. With no parameter free nothing is accumulated.
+    start, stop : int
+        Pairs start:stop are looked at, so that several threads can share the work.
+    gradients : (p, 26) float64, out
+        By the parameters of the pair's first and second camera; those held still stay as they are.
+    blocks : (p, 26, 26) float64, out
+        The same for J^T W J, of which only the upper triangle is made.
+    costs : (p,) float64, out
+        Sums of scale^2 * log(1 + e^2 / scale^2).
     errors : (m, 2) float64, out
         Squared errors, px^2: of ``second`` in the second photo, of ``first`` in the first.
-
-    Returns
-    -------
-    float
-        Sum of scale^2 * log(1 + e^2 / scale^2).
     """
-    total = 0.0
     jacobian = np.zeros((2, 26))
-    index = np.zeros(26, np.int64)
     active = np.zeros(26, np.int64)
+    along_u, along_v = np.zeros(26), np.zeros(26)
+    sums, square = np.zeros(26), np.zeros((26, 26))
     outer = np.zeros(9)
     ray = np.zeros(3)
     world = np.zeros(3)
     seen = np.zeros(3)
     du = np.zeros((2, 5))
-    for k in range(pairs.shape[0]):
+    for k in range(start, stop):
+        total = 0.0
+        gradients[k] = 0.0
+        blocks[k] = 0.0
         for direction in range(2):
             a, b = pairs[k, direction], pairs[k, 1 - direction]
             f, cx, cy, k1, k2 = cameras[a, 0], cameras[a, 1], cameras[a, 2], cameras[a, 3], cameras[a, 4]
@@ -73,12 +75,12 @@ def accumulate(cameras, generators, pairs, offsets, first, second, scale, column
             g, gx, gy, h1, h2 = cameras[b, 0], cameras[b, 1], cameras[b, 2], cameras[b, 3], cameras[b, 4]
             rb = cameras[b, 14:23]
             count = 0
-            for c in range(13):
-                index[c], index[13 + c] = columns[a, c], columns[b, c]
             for c in range(26):
-                if index[c] >= 0:
+                if (columns[a, c] if c < 13 else columns[b, c - 13]) >= 0:
                     active[count] = c
                     count += 1
+            sums[:count] = 0.0
+            square[:count, :count] = 0.0
             for m in range(offsets[k], offsets[k + 1]):
                 if direction == 0:
                     px, py, qx, qy = first[m, 0], first[m, 1], second[m, 0], second[m, 1]
@@ -163,10 +165,46 @@ def accumulate(cameras, generators, pairs, offsets, first, second, scale, column
                 jacobian[0, 24], jacobian[1, 24] = g * vx * s2, g * vy * s2
                 jacobian[0, 25], jacobian[1, 25] = g * vx * s2 * s2, g * vy * s2 * s2
                 for s in range(count):
-                    u = active[s]
-                    ju, jv = weight * jacobian[0, u], weight * jacobian[1, u]
-                    gradient[index[u]] += ju * ex + jv * ey
-                    for t in range(count):
-                        v = active[t]
-                        hessian[index[u], index[v]] += ju * jacobian[0, v] + jv * jacobian[1, v]
-    return total
+                    along_u[s], along_v[s] = jacobian[0, active[s]], jacobian[1, active[s]]
+                for s in range(count):
+                    ju, jv = weight * along_u[s], weight * along_v[s]
+                    sums[s] += ju * ex + jv * ey
+                    for t in range(s, count):
+                        square[s, t] += ju * along_u[t] + jv * along_v[t]
+            # Back and forth the cameras change places; the block keeps the order of the pair.
+            for s in range(count):
+                u = active[s] if direction == 0 else (active[s] + 13) % 26
+                gradients[k, u] += sums[s]
+                for t in range(s, count):
+                    v = active[t] if direction == 0 else (active[t] + 13) % 26
+                    blocks[k, min(u, v), max(u, v)] += square[s, t]
+        costs[k] = total
+
+
+@njit(cache=True, nogil=True)
+def assemble(pairs, columns, gradients, blocks, gradient, hessian):
+    """Put the pairs' sums where their cameras' parameters stand among the unknowns; several parameters may be one unknown.
+
+    Parameters
+    ----------
+    pairs, columns, gradients, blocks
+        As ``accumulate`` takes and makes them.
+    gradient : (k,) float64, added to
+    hessian : (k, k) float64, added to
+        Lower and upper triangle.
+    """
+    index = np.zeros(26, np.int64)
+    for k in range(pairs.shape[0]):
+        for c in range(13):
+            index[c], index[13 + c] = columns[pairs[k, 0], c], columns[pairs[k, 1], c]
+        for u in range(26):
+            i = index[u]
+            if i < 0:
+                continue
+            gradient[i] += gradients[k, u]
+            hessian[i, i] += blocks[k, u, u]
+            for v in range(u + 1, 26):
+                j = index[v]
+                if j >= 0:
+                    hessian[i, j] += blocks[k, u, v]
+                    hessian[j, i] += blocks[k, u, v]

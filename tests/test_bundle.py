@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from compositor.kernels.bundle import MOTION, PARAMETERS, accumulate
-from compositor.register.adjust import Freedom, Problem, adjust, moved, squared_errors
+from compositor.kernels.bundle import MOTION, PARAMETERS, accumulate, assemble
+from compositor.register.adjust import adjust
+from compositor.register.least_squares import Freedom, Problem, moved, squared_errors
 from compositor.register.models import MODELS
 from compositor.types import Camera
 
@@ -36,6 +37,30 @@ def seen_by(table_row: np.ndarray, directions: np.ndarray) -> np.ndarray:
     u = ray[:, :2] / ray[:, 2:]
     r2 = (u**2).sum(axis=1, keepdims=True)
     return (cx, cy) + focal * u * (1 + k1 * r2 + k2 * r2**2)
+
+
+def rays_of(table_row: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """World directions of pixels; the lens is undone by fixed-point steps."""
+    focal, cx, cy, k1, k2 = table_row[:5]
+    u = seen = (pixels - (cx, cy)) / focal
+    for _ in range(60):
+        r2 = (u**2).sum(axis=1, keepdims=True)
+        u = seen / (1 + k1 * r2 + k2 * r2**2)
+    return np.column_stack([u, np.ones(len(u))]) @ table_row[5:14].reshape(3, 3).T
+
+
+def summed(
+    table: np.ndarray, problem: Problem, freedom: Freedom, *, cuts: tuple[int, ...] = (0, 3)
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Cost, gradient and normal matrix at a robust scale of 3 px, the pairs summed in parts."""
+    pairs, matches = len(problem.pairs), len(problem.first)
+    sums = np.empty((pairs, 26)), np.empty((pairs, 26, 26)), np.empty(pairs), np.empty((matches, 2))
+    arrays = problem.pairs, problem.offsets, problem.first, problem.second
+    for start, stop in itertools.pairwise(cuts):
+        accumulate(table, freedom.generators, *arrays, 3.0, freedom.columns, start, stop, *sums)
+    gradient, hessian = np.zeros(freedom.size), np.zeros((freedom.size, freedom.size))
+    assemble(problem.pairs, freedom.columns, *sums[:2], gradient, hessian)
+    return float(sums[2].sum()), gradient, hessian
 
 
 def random_cameras(rng: np.random.Generator, n: int, lens: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -87,9 +112,8 @@ def test_gradient_equals_finite_differences(model, lens):
     freedom = everything_free(model, 3)
 
     def cost(at: np.ndarray) -> tuple[float, np.ndarray]:
-        gradient, hessian, errors = np.zeros(freedom.size), np.zeros((freedom.size, freedom.size)), np.empty((120, 2))
-        arrays = problem.pairs, problem.offsets, problem.first, problem.second
-        return accumulate(at, freedom.generators, *arrays, 3.0, freedom.columns, gradient, hessian, errors), gradient
+        cost, gradient, _ = summed(at, problem, freedom)
+        return cost, gradient
 
     analytic = 2 * cost(table)[1]  # d rho = 2 w e de
     centers = freedom.columns[:, MOTION + 1 : MOTION + 3]
@@ -105,16 +129,48 @@ def test_shared_parameters_add_up():
     rng = np.random.default_rng(3)
     table = random_cameras(rng, 3)
     problem = scene(rng, table, noise=1.0)
-    arrays = problem.pairs, problem.offsets, problem.first, problem.second
 
-    def gradient(focal_columns: list[int], size: int) -> np.ndarray:
+    def sums(focal_columns: list[int]) -> tuple[float, np.ndarray, np.ndarray]:
         columns = np.full((3, PARAMETERS), -1)
         columns[:, MOTION] = focal_columns
-        out, errors = np.zeros(size), np.empty((120, 2))
-        accumulate(table, MODELS["rotation"].generators, *arrays, 3.0, columns, out, np.zeros((size, size)), errors)
-        return out
+        return summed(table, problem, Freedom(MODELS["rotation"].generators, columns))
 
-    assert gradient([0, 0, 0], 1)[0] == pytest.approx(gradient([0, 1, 2], 3).sum())
+    _, gradient, hessian = sums([0, 0, 0])
+    _, gradients, hessians = sums([0, 1, 2])
+    assert gradient[0] == pytest.approx(gradients.sum())
+    assert hessian[0, 0] == pytest.approx(hessians.sum())
+
+
+def test_normal_equations_equal_the_products_of_the_jacobian():
+    """J^T W J and J^T W e from a Jacobian by finite differences of the errors' own definition."""
+    rng = np.random.default_rng(11)
+    table = random_cameras(rng, 3, (-0.1, 0.02))
+    problem, freedom = scene(rng, table, noise=1.0), everything_free("rotation", 3)
+
+    def residuals(at: np.ndarray) -> np.ndarray:
+        parts = []
+        for (a, b), start, stop in zip(problem.pairs, problem.offsets, problem.offsets[1:], strict=False):
+            for source, target, given, expected in ((a, b, problem.first, problem.second), (b, a, problem.second, problem.first)):
+                parts.append(seen_by(at[target], rays_of(at[source], given[start:stop])) - expected[start:stop])
+        return np.concatenate(parts)
+
+    h = 1e-5
+    slopes = [(residuals(moved(table, s, freedom)) - residuals(moved(table, -s, freedom))) / (2 * h) for s in h * np.eye(freedom.size)]
+    jacobian, errors = np.array(slopes), residuals(table)
+    weighted = jacobian / (1 + (errors**2).sum(axis=1) / 9.0)[None, :, None]
+    _, gradient, hessian = summed(table, problem, freedom)
+    # Central differences of a step of 1e-5 are good to about 1e-6 of the largest entries.
+    assert np.allclose(hessian, np.einsum("inc,jnc->ij", weighted, jacobian), atol=1e-5 * np.abs(hessian).max())
+    assert np.allclose(gradient, np.einsum("inc,nc->i", weighted, errors), atol=1e-5 * np.abs(gradient).max())
+
+
+def test_threads_do_not_change_the_sums():
+    """Every pair is summed by itself, and the pairs are put together in their order."""
+    rng = np.random.default_rng(12)
+    table = random_cameras(rng, 3)
+    problem, freedom = scene(rng, table, noise=1.0), everything_free("rotation", 3)
+    whole, parts = summed(table, problem, freedom), summed(table, problem, freedom, cuts=(0, 1, 3))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
 def cameras_and_matches(rng: np.random.Generator, noise: float, focal_spread: float) -> tuple[list[Camera], Problem]:

@@ -12,14 +12,15 @@ from compositor.assess.cameras import camera_errors
 from compositor.datasets.synthesize import look_around, render_views
 from compositor.errors import TooFewPhotosError
 from compositor.images import photo_from_array
-from compositor.kernels.matching import best_two
+from compositor.kernels.matching import best_two, best_two_bits
 from compositor.kernels.refine import RADIUS, refine_points
 from compositor.options import RegisterOptions
 from compositor.register import register_photos
-from compositor.register.adjust import Problem, adjust
+from compositor.register.adjust import adjust
 from compositor.register.features import detect_features, read_picture
 from compositor.register.graph import connected_groups, spanning_tree
 from compositor.register.initialize import best_rotations
+from compositor.register.least_squares import Problem
 from compositor.register.straighten import straighten
 from compositor.types import Camera, Match, Photo
 
@@ -132,6 +133,21 @@ def test_best_two_equals_sorting():
     assert np.array_equal(second, ordered[:, -2])
     assert np.array_equal(index, table.argmax(axis=1))
     assert np.array_equal(back, table.argmax(axis=0))
+
+
+def test_best_two_bits_equals_sorting():
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 256, (40, 32), dtype=np.uint8), rng.integers(0, 256, (30, 32), dtype=np.uint8)
+    second[20] = second[10] = first[7]  # ties
+    best, other = np.empty(40, np.float32), np.empty(40, np.float32)
+    index, back = np.empty(40, np.int32), np.empty(30, np.int32)
+    best_two_bits(first.view(np.uint64), second.view(np.uint64), best, index, other, back)
+    distances = np.unpackbits(first[:, None] ^ second[None], axis=2).sum(axis=2)
+    ordered = np.sort(distances, axis=1)
+    assert np.array_equal(best, ordered[:, 0])
+    assert np.array_equal(other, ordered[:, 1])
+    assert np.array_equal(index, distances.argmin(axis=1))
+    assert np.array_equal(back, distances.argmin(axis=0))
 
 
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.37, -0.81), (-1.3, 0.5)])

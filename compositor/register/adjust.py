@@ -1,10 +1,4 @@
-"""Bundle adjustment: all cameras at once, so that matched points meet (Triggs et al. 2000).
-
-Turning cameras see directions and photos of a plane see that plane, so there are no scene points to solve for: each match gives its
-reprojection error in both photos.
-Levenberg-Marquardt on dense normal equations, which a kernel accumulates match by match; Cauchy's robust loss, first wide, then as
-narrow as the matches' own noise.
-"""
+"""Bundle adjustment: all cameras at once, and as much of their lenses as the matches tell (Triggs et al. 2000)."""
 
 from __future__ import annotations
 
@@ -14,56 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.kernels.bundle import CAMERA, MOTION, PARAMETERS, accumulate
 from compositor.options import FocalMethod
+from compositor.register.least_squares import Freedom, Problem, minimise, narrowing, noise_scale, robust_cost, squared_errors
 from compositor.register.models import MODELS, MotionModel
-from compositor.types import Camera, Match
+from compositor.types import Camera
 
-__all__ = ["Adjustment", "Freedom", "Problem", "adjust", "adjust_plane", "noise_scale", "robust_cost", "squared_errors"]
-
-PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
-"""Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle
-in units of the focal length, of k1 and of k2. They are felt only where matches say nothing."""
-
-SETTLED = 1e-6
-"""A step that lowers the cost by a smaller share is the last one."""
+__all__ = ["Adjustment", "adjust", "adjust_plane"]
 
 TRIAL_ROUNDS = 6
 """Steps after which it shows whether a lens parameter earns its place; the last adjustment goes on to the bottom."""
-
-
-EFFICIENT = 2.385
-"""Cauchy's scale in standard deviations for 95 % efficiency under Gaussian noise (Holland & Welsch 1977)."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Problem:
-    """Matches between cameras in the layout that the kernel reads.
-
-    Parameters
-    ----------
-    pairs : (p, 2) int64
-        Camera indices.
-    offsets : (p + 1,) int64
-        Matches offsets[k]:offsets[k + 1] belong to pair k.
-    first, second : (m, 2) float64
-        Matched points, px.
-    """
-
-    pairs: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    first: NDArray[np.float64]
-    second: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, matches: Sequence[Match], position: dict[int, int]) -> Problem:
-        """Gather matches; ``position`` gives each photo's camera index."""
-        return cls(
-            np.array([(position[m.first], position[m.second]) for m in matches], np.int64),
-            np.cumsum([0, *(m.inliers for m in matches)], dtype=np.int64),
-            np.ascontiguousarray(np.concatenate([m.points_first for m in matches])),
-            np.ascontiguousarray(np.concatenate([m.points_second for m in matches])),
-        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,46 +43,6 @@ class Adjustment:
     def of(cls, table: NDArray[np.float64], cameras: Sequence[Camera], problem: Problem, unknowns: int) -> Adjustment:
         """Name the cameras of a table like others, and measure them."""
         return cls(cameras_of(table, cameras), table, unknowns, np.sqrt(squared_errors(table, problem).mean(axis=1)))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Freedom:
-    """Which parameters of which cameras may change.
-
-    Parameters
-    ----------
-    generators : (g, 9) float64
-        Motions, as the kernel takes them.
-    columns : (n, 13) int64
-        Index of every camera's parameters among the unknowns; -1 holds one still. Equal indices are shared.
-    """
-
-    generators: NDArray[np.float64]
-    columns: NDArray[np.int64]
-
-    @property
-    def size(self) -> int:
-        """Number of unknowns."""
-        return int(self.columns.max()) + 1
-
-    @classmethod
-    def of(cls, model: MotionModel, cameras: int, *, lens: NDArray[np.int64] | None = None) -> Freedom:
-        """Free motions of all cameras, and focal lengths that cameras of one ``lens`` share; none is free without lenses."""
-        motions = len(model.generators)
-        columns = np.full((cameras, PARAMETERS), -1, np.int64)
-        columns[:, :motions] = np.arange(cameras * motions).reshape(cameras, motions)
-        if lens is not None:
-            columns[:, MOTION] = cameras * motions + lens
-        return cls(model.generators, columns)
-
-    def freeing(self, places: Sequence[int], groups: NDArray[np.int64]) -> Freedom:
-        """The same with some lens parameters free as well, or in smaller groups; cameras of one group share them."""
-        columns = self.columns.copy()
-        columns[:, [MOTION + place for place in places]] = -1
-        columns = np.unique(columns, return_inverse=True)[1].reshape(columns.shape) - 1  # no gaps in the numbering
-        for place in places:
-            columns[:, MOTION + place] = int(columns.max()) + 1 + groups
-        return Freedom(self.generators, columns)
 
 
 def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -> Adjustment:
@@ -205,6 +118,11 @@ def lens_groups(cameras: Sequence[Camera], *, upright: bool) -> NDArray[np.int64
     return np.array([sorted(set(keys)).index(key) for key in keys], np.int64)
 
 
+def worth_it(cost: float, freer_cost: float, added: int, measurements: int) -> bool:
+    """Whether ``added`` parameters lower the cost by more than chance would: Bayesian information criterion (Schwarz 1978)."""
+    return bool(measurements * np.log(max(cost, 1e-12) / max(freer_cost, 1e-12)) > 2 * added * np.log(measurements))
+
+
 def camera_table(cameras: Sequence[Camera]) -> NDArray[np.float64]:
     """Cameras as the kernel reads them, (n, 23)."""
     return np.array([[c.focal, *c.center, *c.distortion, *c.view.ravel(), *c.inverse_view.ravel()] for c in cameras])
@@ -218,121 +136,3 @@ def cameras_of(table: NDArray[np.float64], cameras: Sequence[Camera]) -> list[Ca
         ).looking(row[5:14].reshape(3, 3).copy())
         for c, row in zip(cameras, table, strict=True)
     ]
-
-
-def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom) -> NDArray[np.float64]:
-    """Minimise with a robust scale that starts wide enough for rough guesses and ends at the noise of the matches."""
-    table = minimise(table, problem, freedom, [64.0, 16.0])
-    scale = noise_scale(table, problem)
-    return minimise(table, problem, freedom, [4 * scale, scale])
-
-
-def worth_it(cost: float, freer_cost: float, added: int, measurements: int) -> bool:
-    """Whether ``added`` parameters lower the cost by more than chance would: Bayesian information criterion (Schwarz 1978)."""
-    return bool(measurements * np.log(max(cost, 1e-12) / max(freer_cost, 1e-12)) > 2 * added * np.log(measurements))
-
-
-def noise_scale(table: NDArray[np.float64], problem: Problem) -> float:
-    """Cauchy's scale, px, for the noise that the matches show: their median error is 1.18 standard deviations."""
-    return float(max(0.05, EFFICIENT * np.sqrt(np.median(squared_errors(table, problem))) / 1.1774))
-
-
-def squared_errors(table: NDArray[np.float64], problem: Problem) -> NDArray[np.float64]:
-    """Squared reprojection errors, px^2, (m, 2): in the second and in the first photo."""
-    errors, none = np.empty((len(problem.first), 2)), np.zeros((0, 9))
-    still = np.full((len(table), PARAMETERS), -1, np.int64)
-    arrays = problem.pairs, problem.offsets, problem.first, problem.second
-    accumulate(table, none, *arrays, 1.0, still, np.zeros(0), np.zeros((0, 0)), errors)
-    return errors
-
-
-def robust_cost(table: NDArray[np.float64], problem: Problem, scale: float) -> float:
-    """Cauchy's robust sum at one scale, px^2."""
-    return float(np.sum(scale**2 * np.log1p(squared_errors(table, problem) / scale**2)))
-
-
-def minimise(
-    table: NDArray[np.float64], problem: Problem, freedom: Freedom, scales: Sequence[float], *, rounds: int = 25
-) -> NDArray[np.float64]:
-    """Levenberg-Marquardt at each robust scale in turn; the best cameras so far are what comes back.
-
-    Parameters
-    ----------
-    table : (n, 23) float64
-        Cameras as the kernel reads them.
-    problem : Problem
-    freedom : Freedom
-        What may change.
-    scales : sequence of float
-        Cauchy's scales, px, from wide to narrow.
-    rounds : int
-        Most steps per scale.
-    """
-    start = table
-    for scale in scales:
-        damping = 1e-4
-        cost, gradient, hessian = equations(table, start, problem, scale, freedom)
-        for _ in range(rounds):
-            damped = hessian + np.diag(damping * np.diag(hessian) + 1e-9 * np.trace(hessian) / freedom.size)
-            step = np.asarray(-np.linalg.solve(damped, gradient), np.float64)
-            tried = moved(table, step, freedom)
-            new_cost, new_gradient, new_hessian = equations(tried, start, problem, scale, freedom)
-            if new_cost < cost:
-                gain = (cost - new_cost) / max(cost, 1e-12)
-                table, cost, gradient, hessian = tried, new_cost, new_gradient, new_hessian
-                damping = max(damping / 10, 1e-9)
-                if gain < SETTLED:
-                    break
-            else:
-                damping *= 10
-                if damping > 1.0:  # even a step ten times shorter than Newton's does not help: this is the bottom
-                    break
-    return table
-
-
-def equations(
-    table: NDArray[np.float64], start: NDArray[np.float64], problem: Problem, scale: float, freedom: Freedom
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Cost, gradient and Gauss-Newton matrix, with the weak priors that keep lenses sane."""
-    size, columns = freedom.size, freedom.columns
-    gradient, hessian, errors = np.zeros(size), np.zeros((size, size)), np.empty((len(problem.first), 2))
-    arrays = problem.pairs, problem.offsets, problem.first, problem.second
-    cost = accumulate(table, freedom.generators, *arrays, scale, columns, gradient, hessian, errors)
-    # Every camera feels its prior; one px^2 stands for the variance of a match, which is more than it ever is.
-    away = table[:, :5] - start[:, :5]
-    away[:, 0] = np.log(table[:, 0] / start[:, 0])
-    away[:, 1:3] /= table[:, :1]
-    free, weight = columns[:, MOTION:] >= 0, 1 / PRIOR_SIGMA**2
-    unit = np.ones_like(away)
-    unit[:, 1:3] /= table[:, :1]
-    np.add.at(gradient, columns[:, MOTION:][free], (weight * away * unit)[free])
-    np.add.at(hessian, (columns[:, MOTION:][free],) * 2, (weight * unit**2)[free])
-    return cost + float(np.sum(weight * away**2)), gradient, hessian
-
-
-def moved(table: NDArray[np.float64], step: NDArray[np.float64], freedom: Freedom) -> NDArray[np.float64]:
-    """Cameras after a step: views multiplied by the exponential of their motion, focal lengths by that of theirs, the rest added."""
-    steps = np.append(step, 0.0)[freedom.columns]  # index -1 is the appended zero
-    motions = len(freedom.generators)
-    turn = exponential(np.tensordot(steps[:, :motions], freedom.generators.reshape(-1, 3, 3), axes=1))
-    new = np.empty((len(table), CAMERA))
-    new[:, 0] = table[:, 0] * np.exp(np.clip(steps[:, MOTION], -0.5, 0.5))
-    new[:, 1:5] = table[:, 1:5] + steps[:, MOTION + 1 :]
-    new[:, 5:14] = (turn @ table[:, 5:14].reshape(-1, 3, 3)).reshape(-1, 9)
-    back = exponential(-np.tensordot(steps[:, :motions], freedom.generators.reshape(-1, 3, 3), axes=1))
-    new[:, 14:23] = (table[:, 14:23].reshape(-1, 3, 3) @ back).reshape(-1, 9)
-    return new
-
-
-def exponential(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Matrix exponentials of (n, 3, 3), by scaling, Taylor's series and squaring (Higham 2005)."""
-    norm = float(np.abs(matrices).sum(axis=2).max(initial=0.0))
-    halvings = max(0, int(np.ceil(np.log2(max(norm, 1e-300) / 0.25))))
-    scaled = matrices / 2.0**halvings
-    result = term = np.broadcast_to(np.eye(3), matrices.shape)
-    for k in range(1, 12):
-        term = term @ scaled / k
-        result = result + term
-    for _ in range(halvings):
-        result = result @ result
-    return np.asarray(result)

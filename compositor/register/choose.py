@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.register.adjust import Problem, noise_scale, robust_cost
+from compositor.register.least_squares import Problem, noise_scale, robust_cost
 from compositor.register.models import MODELS
 from compositor.register.plane import fit_motion
 from compositor.types import Match

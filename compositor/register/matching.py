@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.kernels.matching import best_two
+from compositor.kernels.matching import best_two, best_two_bits
 from compositor.register.refine import refine_match
 from compositor.types import Features, Match
 
@@ -95,11 +95,11 @@ def nearest_vectors(a: NDArray[np.float32], b: NDArray[np.float32]) -> Neighbour
 
 
 def nearest_bits(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Neighbours:
-    """Nearest bit strings by Hamming distance."""
-    distances, indices = cv2.batchDistance(a, b, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=2)
-    back = cv2.batchDistance(b, a, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1)[1]
-    distances = distances.astype(np.float32)
-    return distances[:, 0], distances[:, 1], indices[:, 0], back[:, 0]
+    """Nearest strings of 256 bits by Hamming distance."""
+    best, second = np.empty(len(a), np.float32), np.empty(len(a), np.float32)
+    index, back = np.empty(len(a), np.int32), np.empty(len(b), np.int32)
+    best_two_bits(np.ascontiguousarray(a).view(np.uint64), np.ascontiguousarray(b).view(np.uint64), best, index, second, back)
+    return best, second, index, back
 
 
 def match_pair(

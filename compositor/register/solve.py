@@ -10,10 +10,11 @@ from typing import cast
 import numpy as np
 
 from compositor.options import RegisterOptions
-from compositor.register.adjust import Adjustment, Problem, adjust, adjust_plane
+from compositor.register.adjust import Adjustment, adjust, adjust_plane
 from compositor.register.choose import Choice, choose, worth_trying
 from compositor.register.graph import connected_groups, spanning_tree
 from compositor.register.initialize import first_cameras
+from compositor.register.least_squares import Problem
 from compositor.register.models import MODELS
 from compositor.register.plane import first_views, flatten, sample_rays
 from compositor.register.straighten import straighten
