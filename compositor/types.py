@@ -74,6 +74,10 @@ class Photo:
     exposure : float or None
         Natural logarithm of the light the sensor was given and made of, time * sensitivity / aperture^2, up to a constant; None when
         the file does not tell.
+    taken : float or None
+        When it was taken, seconds; only differences between photos of one camera mean something.
+    position : (float, float) or None
+        Where it was taken: latitude and longitude, degrees.
     metadata : mapping
         What the output keeps: ``exif`` (bytes), ``icc`` (bytes); keys are absent when the file has none.
     """
@@ -85,6 +89,8 @@ class Photo:
     focal: float | None = None
     camera_key: str = ""
     exposure: float | None = None
+    taken: float | None = None
+    position: tuple[float, float] | None = None
     metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def full(self) -> Decoded:

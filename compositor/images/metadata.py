@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import logging
 import math
 import struct
@@ -28,6 +29,7 @@ EXIF_ERRORS = (SyntaxError, OSError, ValueError, TypeError, LookupError, Arithme
 ORIENTATION, MAKE, MODEL, EXIF_IFD, GPS_IFD = 0x0112, 0x010F, 0x0110, 0x8769, 0x8825
 FOCAL_LENGTH, FOCAL_35MM, PLANE_RESOLUTION, PLANE_UNIT, PIXELS_X, PIXELS_Y = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002, 0xA003
 EXPOSURE_TIME, F_NUMBER, SENSITIVITY = 0x829A, 0x829D, 0x8827
+TAKEN, TAKEN_FRACTION = 0x9003, 0x9291
 
 # FocalPlaneResolutionUnit: mm per unit.
 PLANE_UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
@@ -64,6 +66,10 @@ class Exif:
         Longer side, px, of the picture that the camera wrote.
     seconds, f_number, iso : float or None
         Exposure time, aperture and sensitivity.
+    taken : float or None
+        When the shutter opened, seconds of a clock that all photos of one camera share.
+    position : (float, float) or None
+        Latitude and longitude, degrees.
     """
 
     orientation: int = 1
@@ -76,6 +82,8 @@ class Exif:
     seconds: float | None = None
     f_number: float | None = None
     iso: float | None = None
+    taken: float | None = None
+    position: tuple[float, float] | None = None
 
 
 def load_exif(content: bytes) -> Any:
@@ -118,7 +126,31 @@ def read_exif(content: bytes | None) -> Exif:
             seconds=number(photo, EXPOSURE_TIME, 1e-6, 1e5),
             f_number=number(photo, F_NUMBER, 0.5, 1000),
             iso=number(photo, SENSITIVITY, 1, 1e7),
+            taken=moment(photo),
+            position=position(main),
         )
+
+
+def moment(photo: Any) -> float | None:
+    """When a photo was taken, seconds; to a fraction of one where the camera tells it."""
+    try:
+        whole_seconds = datetime.datetime.strptime(words(photo, TAKEN), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+    fraction = words(photo, TAKEN_FRACTION)
+    return whole_seconds.replace(tzinfo=datetime.UTC).timestamp() + (float(f"0.{fraction}") if fraction.isdecimal() else 0.0)
+
+
+def position(main: Any) -> tuple[float, float] | None:
+    """Latitude and longitude, degrees, where the file tells both."""
+    try:
+        tags = main.get_ifd(GPS_IFD)
+        degrees = [sum(float(part) / 60**k for k, part in enumerate(tags[tag])) for tag in (2, 4)]
+        signs = [-1.0 if str(tags.get(tag, ""))[:1].upper() == negative else 1.0 for tag, negative in ((1, "S"), (3, "W"))]
+    except EXIF_ERRORS:
+        return None
+    latitude, longitude = (sign * value for sign, value in zip(signs, degrees, strict=True))
+    return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
 
 
 def number(tags: Any, tag: int, low: float, high: float) -> float | None:

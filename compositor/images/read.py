@@ -140,7 +140,18 @@ def open_photo(path: AnyPath, *, name: str | None = None) -> Photo:
         # Decoding converts these to sRGB.
         del metadata["icc"]
     decode = FileDecoder(path, name, header, exif.orientation)
-    return Photo(name, size, header.dtype, decode, focal_prior(exif, size), camera_key(exif, size), exposure_prior(exif), metadata)
+    return Photo(
+        name,
+        size,
+        header.dtype,
+        decode,
+        focal=focal_prior(exif, size),
+        camera_key=camera_key(exif, size),
+        exposure=exposure_prior(exif),
+        taken=exif.taken,
+        position=exif.position,
+        metadata=metadata,
+    )
 
 
 @contextlib.contextmanager

@@ -19,6 +19,10 @@ TRIAL_ROUNDS = 6
 """Steps after which it shows whether a lens parameter earns its place; the last adjustment goes on to the bottom."""
 
 
+MOST_MATCHES = 60_000
+"""Matches that decide about lenses and bring cameras near; only the last steps look at more."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Adjustment:
     """Adjusted cameras and what is left of the errors.
@@ -68,19 +72,20 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
     table, alone = camera_table(cameras), np.arange(len(cameras))
     lens, sensor = lens_groups(cameras, upright=False), lens_groups(cameras, upright=True)
     freedom = Freedom.of(MODELS["rotation"], len(table), lens=lens)
-    table = narrowing(table, problem, freedom)
+    few = problem.thinned(MOST_MATCHES)
+    table = narrowing(table, few, freedom)
     # Places in a camera's row of the table, in the order in which they usually matter: k1, the principal point, k2.
     steps = [((3,), lens), ((1, 2), sensor), ((4,), lens)]
     if focal != "shared" and lens.max() + 1 < len(table):
         steps.append(((0,), alone))
     for places, groups in steps:
         freer = freedom.freeing(places, groups)
-        tried = minimise(table, problem, freer, [noise_scale(table, problem)], rounds=TRIAL_ROUNDS)
-        scale = noise_scale(tried, problem)
-        tried = minimise(tried, problem, freer, [scale], rounds=TRIAL_ROUNDS)
-        costs = robust_cost(table, problem, scale), robust_cost(tried, problem, scale)
+        tried = minimise(table, few, freer, [noise_scale(table, few)], rounds=TRIAL_ROUNDS)
+        scale = noise_scale(tried, few)
+        tried = minimise(tried, few, freer, [scale], rounds=TRIAL_ROUNDS)
+        costs = robust_cost(table, few, scale), robust_cost(tried, few, scale)
         forced = focal == "per-photo" and places == (0,)
-        if forced or worth_it(*costs, freer.size - freedom.size, 2 * len(problem.first)):
+        if forced or worth_it(*costs, freer.size - freedom.size, 2 * len(few.first)):
             table, freedom = tried, freer
     table = minimise(table, problem, freedom, [noise_scale(table, problem)])
     return Adjustment.of(table, cameras, problem, freedom.size - len(MODELS["rotation"].generators))
@@ -103,7 +108,7 @@ def adjust_plane(cameras: Sequence[Camera], problem: Problem, model: MotionModel
     Adjustment
     """
     freedom = Freedom.of(model, len(cameras))
-    table = narrowing(camera_table(cameras), problem, freedom)
+    table = narrowing(camera_table(cameras), problem.thinned(MOST_MATCHES), freedom)
     table = minimise(table, problem, freedom, [noise_scale(table, problem)])
     # Moving all photos together changes nothing: one photo's worth of unknowns is idle.
     return Adjustment.of(table, cameras, problem, freedom.size - len(model.generators))

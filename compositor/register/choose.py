@@ -23,6 +23,9 @@ __all__ = ["Choice", "choose", "worth_trying"]
 SAMPLE = 100
 """Matches of a pair that are looked at to see which models can be right at all."""
 
+PAIRS = 200
+"""Pairs that are asked, of more."""
+
 BETTER = 1.5
 """How much smaller a homography's error must be for a moving camera to be more likely than a turning one whose lens is not quite known."""
 
@@ -64,7 +67,8 @@ def worth_trying(matches: Sequence[Match], rotation_error: float) -> list[str]:
     list of str
     """
     limit = max(rotation_error, FLOOR)
-    errors = {name: np.median(np.concatenate([pair_errors(m, name) for m in matches])) for name, model in MODELS.items() if model.planar}
+    asked = matches[:: -(-len(matches) // PAIRS)]
+    errors = {name: np.median(np.concatenate([pair_errors(m, name) for m in asked])) for name, model in MODELS.items() if model.planar}
     simple = [name for name in ("translation", "similarity", "affine") if errors[name] <= BETTER * limit]
     return simple + (["homography"] if BETTER * errors["homography"] <= limit else [])
 

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
+from compositor.register.candidates import likely_pairs
 from compositor.register.matching import Verdict, match_features, match_pair
 from compositor.types import Features, Match, Photo
 
@@ -28,7 +29,7 @@ Verdicts = dict[tuple[int, int], Verdict]
 
 
 def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: Sequence[float], pool: Executor) -> Verdicts:
-    """Compare photos with each other: all pairs of a few, the promising pairs of many, and more pairs where a photo stays alone.
+    """Compare photos with each other: all pairs of a few, the promising pairs of many, and more pairs where photos stay apart.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: 
         Verdict by pair of photo indices (first < second).
     """
     n = len(photos)
-    every = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    likely = likely_pairs(photos, features)
 
     def compare(pairs: Iterable[tuple[int, int]]) -> Verdicts:
         def one(pair: tuple[int, int]) -> Verdict:
@@ -56,26 +57,26 @@ def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: 
         pairs = list(pairs)
         return dict(zip(pairs, pool.map(one, pairs), strict=True))
 
-    candidates = every if n <= FEW_PHOTOS else candidate_pairs(features, every, pool)
+    candidates = likely if n <= FEW_PHOTOS else promising_pairs(features, likely, pool)
     verdicts = compare(candidates)
     groups = connected_groups(n, (v.match for v in verdicts.values() if v.match))
-    if len(groups) > 1 and len(candidates) < len(every):
+    if len(groups) > 1 and len(candidates) < len(likely):
         group_of = {i: k for k, group in enumerate(groups) for i in group}
-        verdicts |= compare(p for p in every if p not in verdicts and group_of[p[0]] != group_of[p[1]])
+        verdicts |= compare(p for p in likely if p not in verdicts and group_of[p[0]] != group_of[p[1]])
     return dict(sorted(verdicts.items()))
 
 
-def candidate_pairs(features: Sequence[Features], every: list[tuple[int, int]], pool: Executor) -> list[tuple[int, int]]:
+def promising_pairs(features: Sequence[Features], likely: list[tuple[int, int]], pool: Executor) -> list[tuple[int, int]]:
     """Pairs whose strongest features already match, and the best few of every photo."""
-    quick = list(pool.map(lambda p: len(match_features(features[p[0]], features[p[1]], most=QUICK_FEATURES)), every))
+    quick = list(pool.map(lambda p: len(match_features(features[p[0]], features[p[1]], most=QUICK_FEATURES)), likely))
     counts = np.zeros((len(features), len(features)), np.int64)
-    for (i, j), count in zip(every, quick, strict=True):
+    for (i, j), count in zip(likely, quick, strict=True):
         counts[i, j] = counts[j, i] = count
     chosen = counts >= QUICK_MATCHES
     for i, row in enumerate(np.argsort(-counts, axis=1, kind="stable")[:, :CANDIDATES]):
         chosen[i, row] = True
     chosen |= chosen.T
-    return [(i, j) for i, j in every if chosen[i, j]]
+    return [(i, j) for i, j in likely if chosen[i, j]]
 
 
 def connected_groups(n: int, matches: Iterable[Match]) -> list[list[int]]:

@@ -28,6 +28,9 @@ in units of the focal length, of k1 and of k2. They are felt only where matches 
 SETTLED = 1e-6
 """A step that lowers the cost by a smaller share is the last one."""
 
+ENOUGH = 30
+"""Matches that a pair keeps of more where they are thinned."""
+
 WORTH_A_THREAD = 10_000
 """Matches for which starting a thread costs less than it saves."""
 
@@ -63,6 +66,18 @@ class Problem:
             np.ascontiguousarray(np.concatenate([m.points_first for m in matches])),
             np.ascontiguousarray(np.concatenate([m.points_second for m in matches])),
         )
+
+    def thinned(self, most: int) -> Problem:
+        """The same with at most about so many matches, evenly taken from every pair, and from none so many that it says too little."""
+        share = most / max(1, len(self.first))
+        if share >= 1:
+            return self
+        counts = np.diff(self.offsets)
+        kept = np.minimum(counts, np.maximum(ENOUGH, np.ceil(counts * share).astype(np.int64)))
+        rows = np.concatenate(
+            [start + np.arange(keep) * count // keep for start, count, keep in zip(self.offsets, counts, kept, strict=False)]
+        )
+        return Problem(self.pairs, np.cumsum([0, *kept], dtype=np.int64), self.first[rows], self.second[rows])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
