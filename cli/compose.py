@@ -10,6 +10,7 @@ import click
 
 import compositor
 from compositor.cli.console import Console, console_options
+from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs, output_options
 from compositor.cli.photos import find_photos, photo_arguments
@@ -23,10 +24,11 @@ Examples:
   compositor compose photos.json photos/ -o sphere.jpg --projection spherical --scale 0.5"""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=f"{EXAMPLES}\n\n{MASK_RULE}")
 @click.argument("registration", type=click.Path())
 @photo_arguments
 @output_options
+@mask_option("masks", "Masks of what must not be shown.")
 @options_from(ComposeOptions)
 @console_options
 @click.pass_obj
@@ -40,33 +42,44 @@ def compose(
     overwrite: bool,
     quality: int,
     dry_run: bool,
+    masks: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Draw the panorama of photos that were registered before.
 
     REGISTRATION is a file that «register» wrote. PHOTOS are its photos, found by name, or as many in the same order.
     """
-    sources = find_photos(photos, from_file)
-    check_outputs(picture=output, inputs=[registration, *sources], overwrite=overwrite)
+    hidden = find_masks(masks)
+    sources = without_masks(find_photos(photos, from_file), hidden)
+    check_outputs(picture=output, inputs=[registration, *sources, *hidden], overwrite=overwrite)
+    of_photos = pair_masks(hidden, sources)
     loaded = compositor.Registration.load(registration)
     if dry_run:
-        return plan(console, loaded, sources, options, output)
+        return plan(console, loaded, sources, of_photos, options, output)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
         clock = StageClock(progress)
-        panorama = compositor.compose(loaded, sources, progress=clock, **options)
+        panorama = compositor.compose(loaded, sources, masks=of_photos, progress=clock, **options)
         clock("write", 0, 1)
         panorama.save(output, overwrite=overwrite, quality=quality)
     return report_panorama(console, "compose", panorama, seconds=clock.seconds(), output=output, registration=registration)
 
 
-def plan(console: Console, registration: compositor.Registration, sources: list[str], options: dict[str, Any], picture: str | None) -> int:
+def plan(
+    console: Console,
+    registration: compositor.Registration,
+    sources: list[str],
+    masks: list[str | None] | None,
+    options: dict[str, Any],
+    picture: str | None,
+) -> int:
     """Tell what composing would make; it leaves out what cannot be read or is not registered, whatever registering left out."""
-    from compositor.images import open_photos
+    from compositor.images import masks_by_name, open_photos, photo_names, with_masks
     from compositor.stitch import one_photo_per_camera
 
     photos, left_out = open_photos(sources)
+    photos = with_masks(photos, masks_by_name(photo_names(sources), masks, "masks"))
     used, reasons = one_photo_per_camera(registration, photos), dict(registration.left_out)
     for photo in photos:
         if not any(photo is camera_photo for camera_photo in used):

@@ -48,7 +48,7 @@ def expand(argument: str) -> list[str]:
     if os.path.isdir(argument):
         found = [entry.path for entry in os.scandir(argument) if entry.name.lower().endswith(ENDINGS) and not entry.name.startswith(".")]
         if not found:
-            raise click.UsageError(f"folder {argument} has no photos; looked for {' '.join(ENDINGS)}")
+            raise click.UsageError(f"folder {argument} has no pictures; looked for {' '.join(ENDINGS)}")
         return sorted(found, key=natural)
     if not os.path.lexists(argument) and glob.has_magic(argument):
         if not (found := glob.glob(argument)):

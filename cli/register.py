@@ -8,6 +8,7 @@ import click
 
 import compositor
 from compositor.cli.console import Console, console_options
+from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
 from compositor.cli.photos import find_photos, photo_arguments
@@ -21,23 +22,34 @@ Examples:
   compositor compose photos.json photos/ -o panorama.tif"""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=f"{EXAMPLES}\n\n{MASK_RULE}")
 @photo_arguments
 @click.option("-o", "--output", type=click.Path(), required=True, help="The registration to write, JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@mask_option("masks", "Masks of what must not be looked at.")
 @options_from(RegisterOptions)
 @console_options
 @click.pass_obj
-def register(console: Console, /, photos: tuple[str, ...], from_file: IO[str] | None, output: str, overwrite: bool, **options: Any) -> int:
+def register(
+    console: Console,
+    /,
+    photos: tuple[str, ...],
+    from_file: IO[str] | None,
+    output: str,
+    overwrite: bool,
+    masks: tuple[str, ...],
+    **options: Any,
+) -> int:
     """Find out where every photo looks and save it.
 
     PHOTOS are files, folders (the photos in them) or patterns.
     """
-    sources = find_photos(photos, from_file)
-    check_outputs(registration=output, inputs=sources, overwrite=overwrite)
+    hidden = find_masks(masks)
+    sources = without_masks(find_photos(photos, from_file), hidden)
+    check_outputs(registration=output, inputs=[*sources, *hidden], overwrite=overwrite)
     with console.progress() as progress:
         clock = StageClock(progress)
-        registration = compositor.register(sources, progress=clock, **options)
+        registration = compositor.register(sources, masks=pair_masks(hidden, sources), progress=clock, **options)
         clock("write", 0, 1)
         registration.save(output, overwrite=overwrite)
     return report_registration(console, registration, seconds=clock.seconds(), output=output)

@@ -58,7 +58,7 @@ def report_plan(
 ) -> int:
     """Tell what composing these photos would make and need; the exit code for it."""
     from compositor.compose import check_memory, estimate_memory, plan_canvas
-    from compositor.images import check_output
+    from compositor.images import check_output, is_masked
     from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
@@ -67,8 +67,9 @@ def report_plan(
     canvas = plan_canvas(registration, chosen)
     if picture is not None and not chosen.crop:  # how much cropping takes away is known at the end only
         check_output(picture, overwrite=True, size=canvas.size)
-    check_memory(registration, canvas, chosen, used[0].dtype)
-    memory = estimate_memory(registration, canvas, chosen, used[0].dtype)
+    masked = any(map(is_masked, used))
+    check_memory(registration, canvas, chosen, used[0].dtype, masked=masked)
+    memory = estimate_memory(registration, canvas, chosen, used[0].dtype, masked=masked)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}
     lines = [

@@ -9,6 +9,7 @@ import click
 
 import compositor
 from compositor.cli.console import Console, console_options
+from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs, output_options
 from compositor.cli.photos import find_photos, photo_arguments
@@ -20,12 +21,15 @@ EXAMPLES = """\b
 Examples:
   compositor stitch photos/ -o panorama.tif
   compositor stitch left.jpg middle.jpg right.jpg -o panorama.jpg --crop
-  compositor stitch photos/*.jpg --projection cylindrical --dry-run"""
+  compositor stitch photos/*.jpg --projection cylindrical --dry-run
+  compositor stitch photos/ -o panorama.jpg --masks masks/"""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=f"{EXAMPLES}\n\n{MASK_RULE}")
 @photo_arguments
 @output_options
+@mask_option("masks", "Masks of what must not be looked at and not be shown.")
+@mask_option("feature-masks", "Masks of what must not be looked at to find out where the photos look; it is shown all the same.")
 @click.option("--registration", type=click.Path(), help="Also save where every photo looks, as JSON.")
 @options_from(StitchOptions)
 @console_options
@@ -39,6 +43,8 @@ def stitch(
     overwrite: bool,
     quality: int,
     dry_run: bool,
+    masks: tuple[str, ...],
+    feature_masks: tuple[str, ...],
     registration: str | None,
     **options: Any,
 ) -> int:
@@ -46,15 +52,18 @@ def stitch(
 
     PHOTOS are files, folders (the photos in them) or patterns.
     """
-    sources = find_photos(photos, from_file)
-    check_outputs(picture=output, registration=registration, inputs=sources, overwrite=overwrite)
+    hidden, not_looked_at = find_masks(masks), find_masks(feature_masks)
+    sources = without_masks(find_photos(photos, from_file), [*hidden, *not_looked_at])
+    inputs = [*sources, *hidden, *not_looked_at]
+    check_outputs(picture=output, registration=registration, inputs=inputs, overwrite=overwrite)
+    shown, looked_at = pair_masks(hidden, sources), pair_masks(not_looked_at, sources)
     if dry_run:
-        return plan(console, sources, options, output)
+        return plan(console, sources, {"masks": shown, "feature_masks": looked_at}, options, output)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
         clock = StageClock(progress)
-        panorama = compositor.stitch(sources, progress=clock, **options)
+        panorama = compositor.stitch(sources, masks=shown, feature_masks=looked_at, progress=clock, **options)
         clock("write", 0, 1)
         # The picture comes last: it is there only when all went well. Where it fails, «compose» can go on from the registration.
         if registration is not None:
@@ -63,13 +72,17 @@ def stitch(
     return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), output=output, registration=registration)
 
 
-def plan(console: Console, sources: list[str], options: dict[str, Any], picture: str | None) -> int:
+def plan(
+    console: Console, sources: list[str], masks: dict[str, list[str | None] | None], options: dict[str, Any], picture: str | None
+) -> int:
     """Register only, and tell what composing would make."""
-    from compositor.images import open_photos
+    from compositor.images import masks_by_name, open_photos, photo_names, with_masks
 
     with console.progress() as progress:
         clock = StageClock(progress)
         photos, unreadable = open_photos(sources)
+        for called, of_photos in masks.items():
+            photos = with_masks(photos, masks_by_name(photo_names(sources), of_photos, called))
         registration = compositor.register(photos, progress=clock, **options_of(RegisterOptions, options))
     registration = dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
     return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds(), picture=picture)

@@ -16,7 +16,7 @@ from compositor.ahead import load_ahead
 from compositor.clock import StageClock
 from compositor.errors import OptionError, ReadError, RegistrationFileError, TooFewPhotosError
 from compositor.heap import give_back_memory
-from compositor.images import open_photos
+from compositor.images import MaskSource, masks_by_name, open_photos, photo_names, with_masks
 from compositor.options import ComposeOptions, RegisterOptions, StitchOptions
 from compositor.panorama import Panorama
 from compositor.registration import Registration
@@ -28,18 +28,34 @@ __all__ = ["Source", "compose", "one_photo_per_camera", "register", "stitch"]
 Source = str | os.PathLike[str] | NDArray[Any] | Photo
 """Where a photo comes from: its file, its RGB pixels, or a photo opened before."""
 
+Masks = Iterable[MaskSource | None]
+"""One for each photo, in the order of the photos: a picture's file, white where the photo may be used and black where not, or a (h, w)
+bool array, true where it may be used; None for a photo that has none. Each has its photo's size."""
+
 LeftOut = Sequence[tuple[str, str]]
 
 logger = logging.getLogger("compositor")
 
 
-def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Panorama:
+def stitch(
+    photos: Iterable[Source],
+    *,
+    masks: Masks | None = None,
+    feature_masks: Masks | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Panorama:
     """Turn overlapping photos into one picture.
 
     Parameters
     ----------
     photos : iterable of path, (h, w[, c]) array or Photo
         In any order; arrays are RGB. What cannot be read or does not belong is left out, and ``left_out`` of the result says why.
+    masks : iterable of path, (h, w) array or None, optional
+        What of each photo may be looked at and shown: as many as photos, white or true where it may, None for a photo without mask.
+        What is hidden shows nowhere: where no other photo covers it, the panorama stays empty.
+    feature_masks : iterable of path, (h, w) array or None, optional
+        What of each photo may be looked at to find out where the photos look; what they hide is shown all the same.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -52,7 +68,7 @@ def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **opti
     Raises
     ------
     OptionError
-        There is no such option, or no such value.
+        There is no such option, or no such value; a mask does not fit.
     TooFewPhotosError
         Fewer than two readable photos overlap.
     LimitError
@@ -60,18 +76,29 @@ def stitch(photos: Iterable[Source], *, progress: Progress | None = None, **opti
     """
     chosen, clock = StitchOptions.of(options), StageClock(progress)
     with limit_threads(chosen.threads), load_ahead():
-        opened, unreadable = _open(photos, clock)
-        registration = _register(opened, unreadable, chosen, clock)
-        return _compose(registration, one_photo_per_camera(registration, opened), chosen, clock)
+        sources = _listed(photos)
+        opened, unreadable = _open(sources, clock)
+        shown = _masked(opened, sources, masks, "masks")
+        looked_at = _masked(shown, sources, feature_masks, "feature_masks")
+        registration = _register(looked_at, unreadable, chosen, clock)
+        return _compose(registration, one_photo_per_camera(registration, shown), chosen, clock)
 
 
-def register(photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Registration:
+def register(
+    photos: Iterable[Source],
+    *,
+    masks: Masks | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Registration:
     """Find out where every photo looks.
 
     Parameters
     ----------
     photos : iterable of path, (h, w[, c]) array or Photo
         As for ``stitch``.
+    masks : iterable of path, (h, w) array or None, optional
+        What of each photo may be looked at, as the ``feature_masks`` of ``stitch``.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -84,17 +111,25 @@ def register(photos: Iterable[Source], *, progress: Progress | None = None, **op
     Raises
     ------
     OptionError
-        There is no such option, or no such value.
+        There is no such option, or no such value; a mask does not fit.
     TooFewPhotosError
         Fewer than two readable photos overlap.
     """
     chosen, clock = RegisterOptions.of(options), StageClock(progress)
     with limit_threads(chosen.threads):
-        opened, unreadable = _open(photos, clock)
-        return _register(opened, unreadable, chosen, clock)
+        sources = _listed(photos)
+        opened, unreadable = _open(sources, clock)
+        return _register(_masked(opened, sources, masks, "masks"), unreadable, chosen, clock)
 
 
-def compose(registration: Registration, photos: Iterable[Source], *, progress: Progress | None = None, **options: Any) -> Panorama:
+def compose(
+    registration: Registration,
+    photos: Iterable[Source],
+    *,
+    masks: Masks | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Panorama:
     """Draw the panorama of photos whose registration is known.
 
     Parameters
@@ -104,6 +139,8 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
     photos : iterable of path, (h, w[, c]) array or Photo
         The registered photos, or other frames, masks, depths or sizes of them: found by name, or taken in order when there are as
         many as cameras. Others are not used.
+    masks : iterable of path, (h, w) array or None, optional
+        What of each photo may be shown: as many as photos, white or true where it may, None for a photo without mask.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -116,7 +153,7 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
     Raises
     ------
     OptionError
-        There is no such option, or no such value.
+        There is no such option, or no such value; a mask does not fit.
     ReadError
         A registered photo cannot be read.
     RegistrationFileError
@@ -128,7 +165,9 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
         raise OptionError(f"registration is a {type(registration).__name__}; give one from register or Registration.load")
     chosen, clock = ComposeOptions.of(options), StageClock(progress)
     with limit_threads(chosen.threads):
-        opened, unreadable = _open(photos, clock)
+        sources = _listed(photos)
+        opened, unreadable = _open(sources, clock)
+        opened = _masked(opened, sources, masks, "masks")
         for name, reason in unreadable:
             if any(camera.name == name for camera in registration.cameras):
                 raise ReadError(f"{name}: {reason}; the registration needs it", path=name)
@@ -140,13 +179,22 @@ def compose(registration: Registration, photos: Iterable[Source], *, progress: P
         return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock)
 
 
-def _open(sources: Iterable[Source], clock: StageClock) -> tuple[list[Photo], LeftOut]:
-    """Photos that can be read, and name and reason of those that cannot."""
+def _listed(sources: Iterable[Source]) -> list[Source]:
+    """All sources of photos, and no single one."""
     if isinstance(sources, str | bytes | os.PathLike | np.ndarray | Photo) or not isinstance(sources, Iterable):
         raise OptionError(f"photos is one {type(sources).__name__}; give a list of paths, arrays or photos")
-    sources = list(sources)
+    return list(sources)
+
+
+def _open(sources: Sequence[Source], clock: StageClock) -> tuple[list[Photo], LeftOut]:
+    """Photos that can be read, and name and reason of those that cannot."""
     clock("read", 0, len(sources))
     return open_photos(sources)
+
+
+def _masked(photos: list[Photo], sources: Sequence[Source], masks: Masks | None, called: str) -> list[Photo]:
+    """The photos without what their masks hide; there is one mask for every source, also for those that could not be opened."""
+    return photos if masks is None else with_masks(photos, masks_by_name(photo_names(sources), masks, called))
 
 
 def _register(photos: list[Photo], unreadable: LeftOut, options: RegisterOptions, clock: StageClock) -> Registration:

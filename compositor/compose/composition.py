@@ -14,6 +14,7 @@ from compositor.compose.memory import check_memory
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
 from compositor.errors import RegistrationFileError
+from compositor.images import is_masked
 from compositor.options import ComposeOptions
 from compositor.panorama import Panorama
 from compositor.registration import Registration
@@ -64,7 +65,7 @@ def compose_photos(
             f"{len(photos)} photos of pixel type {' and '.join(types) or 'none'} were given; "
             f"needed are {len(registration.cameras)} of one type, in the registration's order"
         )
-    check_memory(registration, canvas, options, np.dtype(photos[0].dtype))
+    check_memory(registration, canvas, options, np.dtype(photos[0].dtype), masked=any(map(is_masked, photos)))
     report("plan", 0, len(photos))
     with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
         plan = make_plan(registration, photos, canvas, options, pool, report)

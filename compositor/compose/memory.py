@@ -28,7 +28,9 @@ UNKNOWN = 4000 * MEGABYTE
 """What a machine is taken to have that does not tell."""
 
 
-def estimate_memory(registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any]) -> int:
+def estimate_memory(
+    registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any], *, masked: bool = False
+) -> int:
     """The memory that composing will take at its peak.
 
     Parameters
@@ -40,6 +42,8 @@ def estimate_memory(registration: Registration, canvas: Canvas, options: Compose
         ``threads`` is used.
     dtype : numpy.dtype
         Of the photos' pixels.
+    masked : bool
+        Photos have masks of the user's.
 
     Returns
     -------
@@ -55,7 +59,10 @@ def estimate_memory(registration: Registration, canvas: Canvas, options: Compose
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
     # Drawn and graded pixels, mask, need; labels, hard composite and correction.
     plan = 30 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
-    photo = max(camera.size[0] * camera.size[1] for camera in registration.cameras) * 3 * depth
+    largest = max(camera.size[0] * camera.size[1] for camera in registration.cameras)
+    photo = largest * 3 * depth
+    # Two masks, one of them also as it is read, in colours and gray; and a photo's colours that go on beyond it.
+    masks = largest * 6 + photo if masked else 0
     workers = options.threads or os.cpu_count() or 1
     # A tile at work: its pieces, the source pixels, picture, pyramids. The front: as many tiles as two photos' heights, two abreast.
     tile = (TILE + 8 * factor) ** 2
@@ -63,8 +70,8 @@ def estimate_memory(registration: Registration, canvas: Canvas, options: Compose
     waiting = 2 * (tallest // TILE + 2) * tile * 13
     panorama = width * height * (3 * depth + 2)
     # A photo that is being decoded exists twice, as its file has it and as RGB; each worker of the plan decodes one.
-    planning = plan + 2 * min(workers, len(areas)) * photo
-    rendering = plan + panorama + 3 * photo + workers * tile * 80 + waiting
+    planning = plan + 2 * min(workers, len(areas)) * (photo + masks / 2)
+    rendering = plan + panorama + 3 * photo + masks + workers * tile * 80 + waiting
     # The picture with its alpha, and its file.
     writing = panorama + 2 * width * height * 4 * depth
     return int(LIBRARIES + max(planning, rendering, writing))
@@ -82,7 +89,9 @@ def available_memory() -> int:
     return UNKNOWN
 
 
-def check_memory(registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any]) -> None:
+def check_memory(
+    registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any], *, masked: bool = False
+) -> None:
     """Refuse a canvas that does not fit into memory.
 
     Raises
@@ -90,10 +99,10 @@ def check_memory(registration: Registration, canvas: Canvas, options: ComposeOpt
     LimitError
         With what is needed and allowed.
     """
-    needed = estimate_memory(registration, canvas, options, dtype)
+    needed = estimate_memory(registration, canvas, options, dtype, masked=masked)
     allowed = options.max_memory * MEGABYTE or 0.75 * available_memory()
     if needed > allowed:
-        scale = _scale_that_fits(registration, options, dtype, allowed)
+        scale = _scale_that_fits(registration, options, dtype, allowed, masked)
         raise LimitError(
             f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed / MEGABYTE:.0f} MB of memory, "
             f"{allowed / MEGABYTE:.0f} MB are allowed; try "
@@ -102,13 +111,15 @@ def check_memory(registration: Registration, canvas: Canvas, options: ComposeOpt
         )
 
 
-def _scale_that_fits(registration: Registration, options: ComposeOptions, dtype: np.dtype[Any], allowed: float) -> float | None:
+def _scale_that_fits(
+    registration: Registration, options: ComposeOptions, dtype: np.dtype[Any], allowed: float, masked: bool
+) -> float | None:
     """A scale whose panorama fits into memory; None where libraries and photos alone do not."""
     scale = 0.8 * options.scale
     while scale >= SMALLEST_SCALE:
         scale = float(f"{scale:.2g}")
         smaller = dataclasses.replace(options, scale=scale)
-        if estimate_memory(registration, plan_canvas(registration, smaller), smaller, dtype) <= allowed:
+        if estimate_memory(registration, plan_canvas(registration, smaller), smaller, dtype, masked=masked) <= allowed:
             return scale
         scale *= 0.8
     return None

@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 FROM_EDGE = 4
 """Pixels of the photo that are kept around those a rectangle shows: bicubic interpolation reaches two."""
+STRIP = 256
+"""Rows of a masked photo that are worked on at once."""
 
 
 class Box(NamedTuple):
@@ -189,14 +191,23 @@ def grade_pixels(pixels: NDArray[Any], table: NDArray[np.float32] | None) -> NDA
 
 
 def extend_colours(decoded: Decoded) -> Decoded:
-    """A masked photo whose colours go on a few pixels beyond its mask, so that interpolation at the mask's edge meets no foreign colour."""
+    """A masked photo whose colours go on a few pixels beyond its mask, so that interpolation at the mask's edge meets no foreign colour.
+
+    Worked on in strips of rows, so that no picture of floats is held, and only where the mask has an edge.
+    """
     if decoded.mask is None:
         return decoded
-    known = decoded.mask.astype(np.float32)
-    side = (2 * FROM_EDGE + 1, 2 * FROM_EDGE + 1)
-    share = cv2.blur(known, side, borderType=cv2.BORDER_REFLECT)[..., None]
-    rim = ~decoded.mask & (share[..., 0] > 1e-4)
-    mean = cv2.blur(decoded.pixels.astype(np.float32) * known[..., None], side, borderType=cv2.BORDER_REFLECT)[rim] / share[rim]
-    pixels = decoded.pixels.copy()
-    pixels[rim] = mean if pixels.dtype == np.float32 else np.round(mean)
+    pixels, side = decoded.pixels.copy(), (2 * FROM_EDGE + 1, 2 * FROM_EDGE + 1)
+    for top in range(0, len(pixels), STRIP):
+        first, last = max(0, top - FROM_EDGE), min(len(pixels), top + STRIP + FROM_EDGE)
+        mask = decoded.mask[first:last]
+        if mask.all() or not mask.any():
+            continue
+        own = slice(top - first, min(top + STRIP, len(pixels)) - first)
+        known = mask.astype(np.float32)
+        share = cv2.blur(known, side, borderType=cv2.BORDER_REFLECT)[own, :, None]
+        rim = ~mask[own] & (share[..., 0] > 1e-4)
+        colours = decoded.pixels[first:last].astype(np.float32) * known[..., None]
+        mean = cv2.blur(colours, side, borderType=cv2.BORDER_REFLECT)[own][rim] / share[rim]
+        pixels[top : top + STRIP][rim] = mean if pixels.dtype == np.float32 else np.round(mean)
     return dataclasses.replace(decoded, pixels=pixels)

@@ -2,18 +2,24 @@
 
 from compositor.images.color import to_common_profile
 from compositor.images.files import read_bytes_checked, write_atomically
-from compositor.images.read import open_photo, open_photos, photo_from_array, read_mask
+from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks
+from compositor.images.read import open_photo, open_photos, photo_from_array, photo_names, read_mask
 from compositor.images.write import check_output, encode_preview, write_image
 
 __all__ = [
+    "MaskSource",
     "check_output",
     "encode_preview",
+    "is_masked",
+    "masks_by_name",
     "open_photo",
     "open_photos",
     "photo_from_array",
+    "photo_names",
     "read_bytes_checked",
     "read_mask",
     "to_common_profile",
+    "with_masks",
     "write_atomically",
     "write_image",
 ]

@@ -24,7 +24,7 @@ from compositor.images.metadata import camera_key, exposure_prior, focal_prior, 
 from compositor.images.samples import Header, Samples, mask_of, reduce_area, turn_upright, upright_size
 from compositor.types import Decoded, Photo
 
-__all__ = ["Source", "open_photo", "open_photos", "photo_from_array", "read_mask"]
+__all__ = ["Source", "open_photo", "open_photos", "photo_from_array", "photo_names", "read_mask"]
 
 logger = logging.getLogger("compositor")
 
@@ -59,7 +59,7 @@ def open_photos(sources: Iterable[Source]) -> tuple[list[Photo], list[tuple[str,
     sources = list(sources)
     photos: list[Photo] = []
     left_out: list[tuple[str, str]] = []
-    for name, source in zip(names_of(sources), sources, strict=True):
+    for name, source in zip(photo_names(sources), sources, strict=True):
         try:
             photos.append(open_source(source, name))
         except ReadError as error:
@@ -69,7 +69,7 @@ def open_photos(sources: Iterable[Source]) -> tuple[list[Photo], list[tuple[str,
     return to_common_depth(to_common_profile(photos)), left_out
 
 
-def names_of(sources: Sequence[Source]) -> list[str]:
+def photo_names(sources: Sequence[Source]) -> list[str]:
     """A name for each source: base names where they differ, else whole paths; what is still the same is numbered."""
     names = [source_name(source, position, os.path.basename) for position, source in enumerate(sources, 1)]
     count = collections.Counter(names)
@@ -106,7 +106,7 @@ def open_source(source: Source, name: str) -> Photo:
     raise ReadError(f"{name}: is a {type(source).__name__}; give a path, an array or a Photo")
 
 
-def open_photo(path: AnyPath, *, name: str | None = None) -> Photo:
+def open_photo(path: AnyPath, *, name: str | None = None, is_mask: bool = False) -> Photo:
     """Open one photo: its header is read and checked, its pixels are not decoded yet.
 
     JPEG, PNG, TIFF, WebP, AVIF, GIF and BMP are told by their content. 8 bits, 16 bits and float stay what they are. The photo
@@ -118,6 +118,8 @@ def open_photo(path: AnyPath, *, name: str | None = None) -> Photo:
         The file; it is opened again each time the photo is decoded.
     name : str, optional
         How messages call it; the file's name by default.
+    is_mask : bool
+        It may be packed into fewer bytes than a photo can be.
 
     Raises
     ------
@@ -130,7 +132,10 @@ def open_photo(path: AnyPath, *, name: str | None = None) -> Photo:
         with open_checked(path) as (file, length):
             found = find_format(file.read(FIRST_BYTES))
             header = found.read_header(file, length)
-        check_claim(header.size, length)
+        if is_mask:
+            check_size(header.size)
+        else:
+            check_claim(header.size, length)
     if header.remark:
         logger.info("%s: %s", name, header.remark)
     exif = read_exif(header.exif)
@@ -309,7 +314,7 @@ def read_mask(path: AnyPath) -> NDArray[np.uint8]:
 
     from compositor.images.write import with_depth
 
-    decoded = open_photo(path).decode(1)
+    decoded = open_photo(path, is_mask=True).decode(1)
     gray = np.asarray(cv2.cvtColor(with_depth(decoded.pixels, 8), cv2.COLOR_RGB2GRAY))
     if decoded.mask is not None:
         gray = np.where(decoded.mask, gray, np.uint8(0))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.errors import ReadError
 from compositor.options import RegisterOptions
 from compositor.types import Decoded, Features, Photo
 
@@ -44,9 +45,11 @@ def read_picture(photo: Photo, options: RegisterOptions) -> Picture:
     Raises
     ------
     ReadError
-        The photo's pixels cannot be decoded.
+        The photo's pixels cannot be decoded, or a mask hides all of them.
     """
     decoded = photo.reduced(options.registration_megapixels)
+    if decoded.mask is not None and not decoded.mask.any():
+        raise ReadError(f"{photo.name}: its mask leaves nothing to recognise; let it show more")
     return Picture(detector_gray(decoded), decoded.mask, decoded.scale, decoded.offset)
 
 
