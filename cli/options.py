@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from compositor.options import RunOptions
 
-__all__ = ["Command", "options_from"]
+__all__ = ["Command", "model_files", "options_from"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,12 +30,22 @@ def options_from(record: type[RunOptions]) -> Callable[[Command], Command]:
     return decorate
 
 
+def model_files(options: Mapping[str, Any]) -> list[str]:
+    """Files of networks that options name, which no output may replace."""
+    return [options[name] for name in ("feature_model", "matcher_model") if options[name]]
+
+
 def option_of(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
     """The option of one field: its choices, its range, its default and its help."""
     name = field.name.replace("_", "-")
     declaration = f"--{name}/--no-{name}" if hint is bool else f"--{name}"
     return click.option(
-        declaration, field.name, type=parameter_type(field, hint), default=field.default, show_default=True, help=field.metadata["help"]
+        declaration,
+        field.name,
+        type=parameter_type(field, hint),
+        default=field.default,
+        show_default=field.default != "",
+        help=field.metadata["help"],
     )
 
 
@@ -45,5 +55,7 @@ def parameter_type(field: dataclasses.Field[Any], hint: Any) -> click.ParamType[
         return click.Choice(typing.get_args(hint))
     if hint is bool:
         return click.BOOL
+    if hint is str:
+        return click.Path()
     limits = {"min": field.metadata["low"], "max": field.metadata["high"]}
     return click.IntRange(**limits) if hint is int else click.FloatRange(**limits)

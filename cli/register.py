@@ -9,7 +9,7 @@ import click
 import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
-from compositor.cli.options import options_from
+from compositor.cli.options import model_files, options_from
 from compositor.cli.output import check_outputs
 from compositor.cli.photos import find_photos, photo_arguments
 from compositor.cli.report import report_registration
@@ -46,7 +46,7 @@ def register(
     """
     hidden = find_masks(masks)
     sources = without_masks(find_photos(photos, from_file), hidden)
-    check_outputs(registration=output, inputs=[*sources, *hidden], overwrite=overwrite)
+    check_outputs(registration=output, inputs=[*sources, *hidden, *model_files(options)], overwrite=overwrite)
     with console.progress() as progress:
         clock = StageClock(progress)
         registration = compositor.register(sources, masks=pair_masks(hidden, sources), progress=clock, **options)

@@ -10,7 +10,7 @@ import click
 import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
-from compositor.cli.options import options_from
+from compositor.cli.options import model_files, options_from
 from compositor.cli.output import check_outputs, output_options
 from compositor.cli.photos import find_photos, photo_arguments
 from compositor.cli.report import report_panorama, report_plan
@@ -54,7 +54,7 @@ def stitch(
     """
     hidden, not_looked_at = find_masks(masks), find_masks(feature_masks)
     sources = without_masks(find_photos(photos, from_file), [*hidden, *not_looked_at])
-    inputs = [*sources, *hidden, *not_looked_at]
+    inputs = [*sources, *hidden, *not_looked_at, *model_files(options)]
     check_outputs(picture=output, registration=registration, inputs=inputs, overwrite=overwrite)
     shown, looked_at = pair_masks(hidden, sources), pair_masks(not_looked_at, sources)
     if dry_run:

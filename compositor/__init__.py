@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from compositor.panorama import Panorama
     from compositor.registration import Registration
     from compositor.stitch import compose, register, stitch
-    from compositor.types import Camera, Photo
+    from compositor.types import Camera, Correspondences, Photo
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Camera",
     "CompositorError",
+    "Correspondences",
     "LimitError",
     "OptionError",
     "OutputError",
@@ -51,7 +52,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("stitch", "register", "compose"), "compositor.stitch"),
-    **dict.fromkeys(("Camera", "Photo"), "compositor.types"),
+    **dict.fromkeys(("Camera", "Correspondences", "Photo"), "compositor.types"),
     "Panorama": "compositor.panorama",
     "Registration": "compositor.registration",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "compositor.errors"),

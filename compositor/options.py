@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import os
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -15,7 +16,7 @@ from compositor.errors import OptionError
 
 __all__ = ["JPEG_QUALITY", "ComposeOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
 
-FeatureMethod = Literal["sift", "orb"]
+FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
 ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
 FocalMethod = Literal["auto", "shared", "per-photo"]
 Projection = Literal["auto", "plane", "cylindrical", "spherical"]
@@ -26,8 +27,16 @@ BlendMethod = Literal["multiband", "none"]
 JPEG_QUALITY = 95
 """Of 100, where nothing else is said."""
 
-KINDS = {bool: (bool, "True or False"), int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number")}
-"""What a field of each type takes."""
+LEARNED = ("aliked", "disk")
+"""Feature detectors that are networks, whose weights come from a file of the user's."""
+
+KINDS: dict[type, tuple[Any, str]] = {
+    bool: (bool, "True or False"),
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    str: ((str, os.PathLike), "the path of a file"),
+}
+"""What a field of each type takes; text is always the path of a file, «» for none."""
 
 
 def option(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
@@ -60,6 +69,9 @@ class RunOptions:
             kind, called = KINDS[hints[field.name]]
             if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
                 raise OptionError(f"{field.name}={value!r} is not {called}")
+            if hints[field.name] is str:
+                object.__setattr__(self, field.name, os.fsdecode(value))  # options hold plain values
+                continue
             if not ((low is None or value >= low) and (high is None or value <= high)):
                 raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
 
@@ -83,13 +95,27 @@ class RunOptions:
 class RegisterOptions(RunOptions):
     """How photos are brought into one frame."""
 
-    features: FeatureMethod = option("sift", "Feature detector: sift is exact, orb is fast.")
+    features: FeatureMethod = option("sift", "Feature detector: sift is exact, orb is fast; aliked and disk are networks and need a file.")
+    feature_model: str = option("", "Network of aliked or disk with its weights, an ONNX file.")
+    matcher_model: str = option("", "LightGlue network that matches the features of aliked or disk, an ONNX file.")
     registration_megapixels: float = option(1.3, "Photos are reduced to this size for registration.", low=0.01, high=100.0)
     feature_megapixels: float = option(0.6, "Features are looked for at this size.", low=0.01, high=100.0)
     max_features: int = option(2500, "Strongest features kept per photo.", low=50, high=100_000)
     model: ModelMethod = option("auto", "How the photos differ: by a turning camera, or as photos of a plane; auto takes what fits best.")
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
     straighten: bool = option(True, "Turn the panorama so that its horizon is level.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features in LEARNED and not self.feature_model:
+            raise OptionError(
+                f"features={self.features!r} is a network and needs feature_model, an ONNX file of it with its weights; the projects "
+                "LightGlue-ONNX and ALIKED-LightGlue-ONNX publish such files, OpenCV names some in its list of test models; "
+                "sift and orb need none"
+            )
+        if self.features not in LEARNED and (self.feature_model or self.matcher_model):
+            name = "feature_model" if self.feature_model else "matcher_model"
+            raise OptionError(f"{name} does not go with features={self.features!r}; choose aliked or disk, or leave the file away")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

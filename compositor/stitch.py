@@ -21,7 +21,7 @@ from compositor.options import ComposeOptions, RegisterOptions, StitchOptions
 from compositor.panorama import Panorama
 from compositor.registration import Registration
 from compositor.threads import limit_threads
-from compositor.types import Photo, Progress
+from compositor.types import Matcher, Photo, Progress
 
 __all__ = ["Source", "compose", "one_photo_per_camera", "register", "stitch"]
 
@@ -42,6 +42,7 @@ def stitch(
     *,
     masks: Masks | None = None,
     feature_masks: Masks | None = None,
+    matcher: Matcher | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Panorama:
@@ -56,6 +57,10 @@ def stitch(
         What is hidden shows nowhere: where no other photo covers it, the panorama stays empty.
     feature_masks : iterable of path, (h, w) array or None, optional
         What of each photo may be looked at to find out where the photos look; what they hide is shown all the same.
+    matcher : callable, optional
+        Finds what two photos have in common, in place of our features: called as matcher(first, second) with two ``Photo`` and returns
+        ``Correspondences``, or its two arrays of points, in px of the full-size photos. It is called once for every pair of photos,
+        one call after the other, from the thread that calls ``stitch``. What it finds is checked and refined like our own matches.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -68,7 +73,7 @@ def stitch(
     Raises
     ------
     OptionError
-        There is no such option, or no such value; a mask does not fit.
+        There is no such option, or no such value; a mask does not fit; what ``matcher`` returned is no correspondences.
     TooFewPhotosError
         Fewer than two readable photos overlap.
     LimitError
@@ -80,7 +85,7 @@ def stitch(
         opened, unreadable = _open(sources, clock)
         shown = _masked(opened, sources, masks, "masks")
         looked_at = _masked(shown, sources, feature_masks, "feature_masks")
-        registration = _register(looked_at, unreadable, chosen, clock)
+        registration = _register(looked_at, unreadable, chosen, matcher, clock)
         return _compose(registration, one_photo_per_camera(registration, shown), chosen, clock)
 
 
@@ -88,6 +93,7 @@ def register(
     photos: Iterable[Source],
     *,
     masks: Masks | None = None,
+    matcher: Matcher | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Registration:
@@ -99,6 +105,8 @@ def register(
         As for ``stitch``.
     masks : iterable of path, (h, w) array or None, optional
         What of each photo may be looked at, as the ``feature_masks`` of ``stitch``.
+    matcher : callable, optional
+        As for ``stitch``.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -111,7 +119,7 @@ def register(
     Raises
     ------
     OptionError
-        There is no such option, or no such value; a mask does not fit.
+        There is no such option, or no such value; a mask does not fit; what ``matcher`` returned is no correspondences.
     TooFewPhotosError
         Fewer than two readable photos overlap.
     """
@@ -119,7 +127,7 @@ def register(
     with limit_threads(chosen.threads):
         sources = _listed(photos)
         opened, unreadable = _open(sources, clock)
-        return _register(_masked(opened, sources, masks, "masks"), unreadable, chosen, clock)
+        return _register(_masked(opened, sources, masks, "masks"), unreadable, chosen, matcher, clock)
 
 
 def compose(
@@ -197,12 +205,14 @@ def _masked(photos: list[Photo], sources: Sequence[Source], masks: Masks | None,
     return photos if masks is None else with_masks(photos, masks_by_name(photo_names(sources), masks, called))
 
 
-def _register(photos: list[Photo], unreadable: LeftOut, options: RegisterOptions, clock: StageClock) -> Registration:
+def _register(
+    photos: list[Photo], unreadable: LeftOut, options: RegisterOptions, matcher: Matcher | None, clock: StageClock
+) -> Registration:
     """The photos' registration, which also knows the photos that could not be opened."""
     from compositor.register import register_photos
 
     try:
-        registration = register_photos(photos, options, progress=clock)
+        registration = register_photos(photos, options, matcher=matcher, progress=clock)
     except TooFewPhotosError as error:
         _warn(error.left_out)
         raise TooFewPhotosError(str(error), left_out=(*unreadable, *error.left_out)) from error

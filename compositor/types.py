@@ -14,7 +14,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Camera", "Canvas", "Decoded", "Decoder", "Features", "Match", "Photo", "Pixels", "Progress"]
+__all__ = [
+    "Camera",
+    "Canvas",
+    "Correspondences",
+    "Decoded",
+    "Decoder",
+    "Features",
+    "Match",
+    "Matcher",
+    "Photo",
+    "Pixels",
+    "Progress",
+]
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 """RGB pixels, (h, w, 3), uint8, uint16 or float32; float32 holds 0..1 in the same encoding as the integers."""
@@ -132,11 +144,13 @@ class Features:
         Positions in full-size pixels, strongest first.
     sizes : (n,) float32
         Diameters in full-size pixels.
-    descriptors : (n, 128) float32 of unit length (sift), or (n, 32) uint8 bit strings (orb)
+    descriptors : (n, 128) float32 of unit length (sift, aliked, disk), or (n, 32) uint8 bit strings (orb)
     picture : (h, w) uint8
         The reduced gray photo they were found in.
     scale, offset : (float, float)
         Where the picture lies in the full-size photo, as in ``Decoded``.
+    mask : (h, w) bool or None
+        Where the picture may be looked at; None means everywhere.
     """
 
     points: NDArray[np.float64]
@@ -145,6 +159,7 @@ class Features:
     picture: NDArray[np.uint8]
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
+    mask: NDArray[np.bool_] | None = None
 
     def to_full(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Positions in the full-size photo of (n, 2) positions in the picture."""
@@ -153,6 +168,27 @@ class Features:
     def to_picture(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Positions in the picture of (n, 2) positions in the full-size photo."""
         return np.asarray((np.asarray(points, np.float64) + 0.5) * self.scale - 0.5 + self.offset)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Correspondences:
+    """Points that a matcher believes two photos to have in common; nothing has been checked yet.
+
+    Parameters
+    ----------
+    points_first, points_second : (n, 2) float64
+        The same scene points, x and y in px of either full-size, upright photo, as ``Decoded.to_full`` gives them. n may be 0.
+    scores : (n,) float64 or None
+        How sure the matcher is of each, more is surer; None when it does not tell. The surest are kept where there are too many.
+    """
+
+    points_first: NDArray[np.float64]
+    points_second: NDArray[np.float64]
+    scores: NDArray[np.float64] | None = None
+
+
+Matcher = Callable[[Photo, Photo], Correspondences | tuple[NDArray[Any], NDArray[Any]]]
+"""Finds points that two photos have in common."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 from compositor.errors import ReadError, TooFewPhotosError
 from compositor.heap import give_back_memory
 from compositor.options import RegisterOptions
-from compositor.register.features import Picture, detect_features, read_picture
+from compositor.register.features import Picture, read_picture
+from compositor.register.plug import Detect, choose_source
 from compositor.registration import Registration
-from compositor.types import Features, Photo, Progress
+from compositor.types import Features, Matcher, Photo, Progress
 
 if TYPE_CHECKING:
     from compositor.register.graph import Verdicts
@@ -26,13 +27,17 @@ __all__ = ["register_photos"]
 logger = logging.getLogger("compositor")
 
 
-def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progress: Progress | None = None) -> Registration:
+def register_photos(
+    photos: Sequence[Photo], options: RegisterOptions, *, matcher: Matcher | None = None, progress: Progress | None = None
+) -> Registration:
     """Find where every photo looks.
 
     Parameters
     ----------
     photos : sequence of Photo
     options : RegisterOptions
+    matcher : callable, optional
+        Finds what two photos have in common in place of our features; only the calling thread calls it.
     progress : callable, optional
         Told of the stages «features», «match» and «adjust».
 
@@ -43,20 +48,23 @@ def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progre
 
     Raises
     ------
+    OptionError
+        A network cannot be used, or the matcher did not return correspondences.
     TooFewPhotosError
         No two photos overlap.
     """
     tell = progress or (lambda stage, done, total: None)
+    detect, propose = choose_source(options, matcher)
     # LAPACK's and BLAS's bytes depend on how many threads they use; work is spread over photos and pairs instead.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(options.threads or os.cpu_count()) as pool:
-        readable, features, left_out = all_features(photos, options, pool, tell)
+        readable, features, left_out = all_features(photos, options, detect, pool, tell)
         give_back_memory()
         # Only now: importing Numba takes longer than finding the features of two photos.
         from compositor.register.graph import connected_groups, match_photos
         from compositor.register.solve import solve
 
         tell("match", 0, 1)
-        verdicts = match_photos(readable, features, [reduced_pixel(p, options) for p in readable], pool)
+        verdicts = match_photos(readable, features, [reduced_pixel(p, options) for p in readable], pool, propose)
         matches = [v.match for v in verdicts.values() if v.match]
         groups = connected_groups(len(readable), matches)
         for group in groups[1:]:
@@ -81,7 +89,7 @@ def register_photos(photos: Sequence[Photo], options: RegisterOptions, *, progre
 
 
 def all_features(
-    photos: Sequence[Photo], options: RegisterOptions, pool: ThreadPoolExecutor, tell: Progress
+    photos: Sequence[Photo], options: RegisterOptions, detect: Detect, pool: ThreadPoolExecutor, tell: Progress
 ) -> tuple[list[Photo], list[Features], list[tuple[str, str]]]:
     """Features of every photo that can be read; the others, and copies of one photo, come back with their reason.
 
@@ -103,7 +111,7 @@ def all_features(
         if isinstance(picture, ReadError):
             left_out.append((photo.name, str(picture).removeprefix(f"{photo.name}: ")))
             continue
-        found = detect_features(picture, options)
+        found = detect(picture)
         twin = next((p.name for p, f in zip(readable, features, strict=True) if same_picture(f, found)), None)
         if twin is not None:
             left_out.append((photo.name, f"the same picture as {twin}"))
@@ -115,8 +123,10 @@ def all_features(
 
 
 def same_picture(a: Features, b: Features) -> bool:
-    """Whether two photos are one: every feature equal."""
-    return len(a.points) > 0 and np.array_equal(a.points, b.points) and np.array_equal(a.descriptors, b.descriptors)
+    """Whether two photos are one: every feature equal, and without any the pictures."""
+    if len(a.points) == 0:
+        return bool(np.ptp(a.picture) > 0) and np.array_equal(a.picture, b.picture)
+    return np.array_equal(a.points, b.points) and np.array_equal(a.descriptors, b.descriptors)
 
 
 def reduced_pixel(photo: Photo, options: RegisterOptions) -> float:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.errors import ReadError
-from compositor.options import RegisterOptions
+from compositor.options import LEARNED, RegisterOptions
 from compositor.types import Decoded, Features, Photo
 
-__all__ = ["Picture", "detect_features", "read_picture"]
+__all__ = ["Picture", "detect_features", "features_of", "read_picture"]
 
 FEW_FEATURES = 400
 """Below this many features a photo is looked at again with a lower contrast threshold."""
@@ -31,12 +31,15 @@ class Picture:
         Where the photo has pixels; None means everywhere.
     scale, offset : (float, float)
         Where the picture lies in the full-size photo, as in ``Decoded``.
+    colors : (h, w, 3) uint8 or None
+        RGB, for detectors that look at colours.
     """
 
     gray: NDArray[np.uint8]
     mask: NDArray[np.bool_] | None
     scale: tuple[float, float]
     offset: tuple[float, float]
+    colors: NDArray[np.uint8] | None = None
 
 
 def read_picture(photo: Photo, options: RegisterOptions) -> Picture:
@@ -50,7 +53,8 @@ def read_picture(photo: Photo, options: RegisterOptions) -> Picture:
     decoded = photo.reduced(options.registration_megapixels)
     if decoded.mask is not None and not decoded.mask.any():
         raise ReadError(f"{photo.name}: its mask leaves nothing to recognise; let it show more")
-    return Picture(detector_gray(decoded), decoded.mask, decoded.scale, decoded.offset)
+    colors = stretched(decoded.pixels) if options.features in LEARNED else None
+    return Picture(detector_gray(decoded), decoded.mask, decoded.scale, decoded.offset, colors)
 
 
 def detect_features(picture: Picture, options: RegisterOptions) -> Features:
@@ -70,11 +74,18 @@ def detect_features(picture: Picture, options: RegisterOptions) -> Features:
     small, mask = shrunk(picture.gray, picture.mask, options.feature_megapixels)
     keypoints, descriptors = DETECTORS[options.features](small, mask, options.max_features)
     order = np.argsort([-k.response for k in keypoints], kind="stable")[: options.max_features]
-    grown = np.array(picture.gray.shape[::-1]) / small.shape[::-1]
-    points = (np.array([keypoints[k].pt for k in order], np.float64).reshape(-1, 2) + 0.5) * grown - 0.5
-    full = (points + 0.5 - picture.offset) / picture.scale - 0.5
-    sizes = np.array([keypoints[k].size for k in order], np.float32) * np.float32(grown[0] / picture.scale[0])
-    return Features(full, sizes, descriptors[order], picture.gray, picture.scale, picture.offset)
+    points, sizes = np.array([keypoints[k].pt for k in order], np.float64).reshape(-1, 2), np.array([keypoints[k].size for k in order])
+    return features_of(picture, points, sizes, descriptors[order], small.shape[::-1])
+
+
+def features_of(
+    picture: Picture, points: NDArray[np.float64], sizes: NDArray[Any], descriptors: NDArray[Any], size: tuple[int, int]
+) -> Features:
+    """Features of a picture that were found in a version of it with another width and height, in whose px points and sizes are."""
+    grown = np.array(picture.gray.shape[::-1]) / size
+    full = ((points + 0.5) * grown - picture.offset) / picture.scale - 0.5
+    diameters = sizes.astype(np.float32) * np.float32(grown[0] / picture.scale[0])
+    return Features(full, diameters, descriptors, picture.gray, picture.scale, picture.offset, picture.mask)
 
 
 def shrunk(
@@ -93,12 +104,16 @@ def shrunk(
 
 def detector_gray(decoded: Decoded) -> NDArray[np.uint8]:
     """The 8-bit gray picture that detectors work on; deep pixels are stretched between their darkest and brightest."""
-    gray = cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY)
-    if gray.dtype == np.uint8:
-        return np.asarray(gray, np.uint8)
-    low, high = np.percentile(gray, (0.5, 99.5))
-    stretched = (gray.astype(np.float32) - low) * (255.0 / max(high - low, 1e-6))
-    return np.asarray(np.clip(np.rint(stretched), 0, 255), np.uint8)
+    return stretched(cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY))
+
+
+def stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Pixels as 8 bits; deep ones are stretched between their darkest and brightest."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, np.uint8)
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    wide = (pixels.astype(np.float32) - low) * (255.0 / max(high - low, 1e-6))
+    return np.asarray(np.clip(np.rint(wide), 0, 255), np.uint8)
 
 
 def detect_sift(gray: NDArray[np.uint8], mask: NDArray[np.uint8] | None, most: int) -> tuple[Any, NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from compositor.register.candidates import likely_pairs
 from compositor.register.matching import Verdict, match_features, match_pair
+from compositor.register.plug import Points, Propose
 from compositor.types import Features, Match, Photo
 
 __all__ = ["Verdicts", "connected_groups", "match_photos", "spanning_tree"]
@@ -28,7 +30,9 @@ QUICK_MATCHES = 10
 Verdicts = dict[tuple[int, int], Verdict]
 
 
-def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: Sequence[float], pool: Executor) -> Verdicts:
+def match_photos(
+    photos: Sequence[Photo], features: Sequence[Features], pixels: Sequence[float], pool: Executor, propose: Propose | None = None
+) -> Verdicts:
     """Compare photos with each other: all pairs of a few, the promising pairs of many, and more pairs where photos stay apart.
 
     Parameters
@@ -40,6 +44,9 @@ def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: 
         Size of a reduced pixel in full-size px, per photo.
     pool : Executor
         Runs the comparisons.
+    propose : callable, optional
+        Finds points that two photos may have in common, in place of their features' descriptors; only this thread calls it. Photos that
+        have no features at all are compared with each other in every case.
 
     Returns
     -------
@@ -47,17 +54,20 @@ def match_photos(photos: Sequence[Photo], features: Sequence[Features], pixels: 
         Verdict by pair of photo indices (first < second).
     """
     n = len(photos)
-    likely = likely_pairs(photos, features)
+    recognisable = any(len(f.points) for f in features)
+    likely = likely_pairs(photos, features) if recognisable else list(itertools.combinations(range(n), 2))
 
     def compare(pairs: Iterable[tuple[int, int]]) -> Verdicts:
-        def one(pair: tuple[int, int]) -> Verdict:
+        def one(pair: tuple[int, int], points: Points | None) -> Verdict:
             i, j = pair
-            return match_pair((features[i], features[j]), (photos[i].size, photos[j].size), pair, pixel=max(pixels[i], pixels[j]))
+            sizes, pixel = (photos[i].size, photos[j].size), max(pixels[i], pixels[j])
+            return match_pair((features[i], features[j]), sizes, pair, pixel=pixel, proposed=points)
 
         pairs = list(pairs)
-        return dict(zip(pairs, pool.map(one, pairs), strict=True))
+        proposed = (propose((photos[i], photos[j]), (features[i], features[j])) if propose else None for i, j in pairs)
+        return dict(zip(pairs, pool.map(one, pairs, proposed), strict=True))
 
-    candidates = likely if n <= FEW_PHOTOS else promising_pairs(features, likely, pool)
+    candidates = likely if n <= FEW_PHOTOS or not recognisable else promising_pairs(features, likely, pool)
     verdicts = compare(candidates)
     groups = connected_groups(n, (v.match for v in verdicts.values() if v.match))
     if len(groups) > 1 and len(candidates) < len(likely):

@@ -103,7 +103,12 @@ def nearest_bits(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Neighbours:
 
 
 def match_pair(
-    features: tuple[Features, Features], sizes: tuple[tuple[int, int], tuple[int, int]], indices: tuple[int, int], *, pixel: float
+    features: tuple[Features, Features],
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    indices: tuple[int, int],
+    *,
+    pixel: float,
+    proposed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> Verdict:
     """Decide whether two photos overlap, and by which points.
 
@@ -117,15 +122,18 @@ def match_pair(
         Which photos they are.
     pixel : float
         Size of a reduced pixel in full-size px; thresholds grow with it.
+    proposed : ((n, 2) float64, (n, 2) float64), optional
+        Points that may match, px of the full-size photos; without, the features' descriptors are matched.
 
     Returns
     -------
     Verdict
         The match, or the numbers that speak against it.
     """
-    rows = match_features(*features)
-    points = features[0].points[rows[:, 0]], features[1].points[rows[:, 1]]
-    points = distinct(*points)
+    if proposed is None:
+        rows = match_features(*features)
+        proposed = features[0].points[rows[:, 0]], features[1].points[rows[:, 1]]
+    points = distinct(*proposed)
     if len(points[0]) < ALPHA:
         return Verdict(None, 0, int(ALPHA) + 1)
     homography, inlier = cv2.findHomography(points[0], points[1], cv2.USAC_MAGSAC, THRESHOLD * pixel, maxIters=5000, confidence=0.9999)
@@ -135,7 +143,7 @@ def match_pair(
     overlapping = in_overlap(homography, points[0], sizes[1]) & in_overlap(np.linalg.inv(homography), points[1], sizes[0])
     needed = ALPHA + BETA * np.count_nonzero(overlapping | inside)
     inliers = int(np.count_nonzero(inside))
-    match = refine_match(Match(*indices, points[0][inside], points[1][inside], homography, len(rows), pixel), *features)
+    match = refine_match(Match(*indices, points[0][inside], points[1][inside], homography, len(proposed[0]), pixel), *features)
     believed = inliers > needed or exact(match, sizes[0])
     if not believed or not same_scene(match, features, sizes):
         return Verdict(None, inliers, int(needed) + 1)
