@@ -155,6 +155,16 @@ def test_reduced_photos_hide_every_pixel_that_the_mask_touches(tmp_path, shrink,
     assert np.array_equal(decoded.mask, expected)
 
 
+def test_transparent_pixels_stay_hidden_under_a_mask(generator):
+    pixels = generator.integers(0, 256, (60, 80, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[:20, :, 3] = 0
+    mask = np.ones((60, 80), np.uint8)  # any number but zero shows
+    mask[:, :30] = 0
+    (masked,) = with_masks([photo_from_array(pixels, "a")], {"a": mask})
+    assert np.array_equal(masked.full().mask, (pixels[..., 3] > 0) & (mask > 0))
+
+
 def write_masks(folder, masks, names):
     folder.mkdir()
     for mask, name in zip(masks, names, strict=True):
