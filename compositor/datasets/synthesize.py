@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from compositor.encoding import decode_srgb, encode_srgb
 from compositor.errors import OptionError
+from compositor.geometry.views import ray_directions
 from compositor.types import Camera
 
 __all__ = ["View", "look_around", "render_views"]
@@ -105,7 +106,7 @@ def render_views(
     noise: float = 0.002,
     seed: int = 0,
 ) -> list[View]:
-    """What cameras without distortion see of a photograph.
+    """What cameras see of a photograph.
 
     Parameters
     ----------
@@ -150,12 +151,13 @@ def look(light: NDArray[np.float32], camera: Camera, field_of_view: float) -> ND
 
     h, w = light.shape[:2]
     focal = w / 2 / math.tan(field_of_view / 2)
-    x, y = np.meshgrid(np.arange(camera.size[0]) - camera.center[0], np.arange(camera.size[1]) - camera.center[1])
-    world = np.dstack([x, y, np.full(x.shape, camera.focal)]) @ camera.rotation.T
+    x, y = np.meshgrid(np.arange(camera.size[0], dtype=np.float64), np.arange(camera.size[1], dtype=np.float64))
+    world = ray_directions(camera, np.stack([x.ravel(), y.ravel()], axis=1)).reshape(*x.shape, 3)
     ahead = world[..., 2] > 0
     depth = np.where(ahead, world[..., 2], 1.0)
     column, row = (world[..., axis] / depth * focal + (side - 1) / 2 for axis, side in ((0, w), (1, h)))
-    if not (ahead & (column >= 0) & (column <= w - 1) & (row >= 0) & (row <= h - 1)).all():
+    # A camera that looks just like the picture's own meets its border, but for the rounding of what is computed here.
+    if not (ahead & (np.abs(column - (w - 1) / 2) < w / 2 - 0.499) & (np.abs(row - (h - 1) / 2) < h / 2 - 0.499)).all():
         raise OptionError(f"{camera.name} looks beyond the picture; turn it less, narrow its view or widen the picture's")
     seen = cv2.remap(light, column.astype(np.float32), row.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(seen, np.float64)

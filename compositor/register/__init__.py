@@ -73,7 +73,7 @@ def register_photos(
             raise TooFewPhotosError(few_message(photos), left_out=tuple(left_out))
         tell("adjust", 0, 1)
         inside = set(groups[0])
-        solution = solve(readable, groups[0], [m for m in matches if m.first in inside], options)
+        solution = solve(readable, features, groups[0], [m for m in matches if m.first in inside], options)
     logger.info(
         "%d photos, model %s (confidence %.2f), error %.2f px, focal length %.0f px, lens k1 %+.3f k2 %+.3f",
         len(solution.cameras),

@@ -9,15 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.options import FocalMethod
-from compositor.register.least_squares import Freedom, Problem, minimise, narrowing, noise_scale, robust_cost, squared_errors
+from compositor.register.least_squares import Freedom, Problem, minimise, narrowing, noise_scale, robust_cost, settled, squared_errors
 from compositor.register.models import MODELS, MotionModel
 from compositor.types import Camera
 
 __all__ = ["Adjustment", "adjust", "adjust_plane"]
-
-TRIAL_ROUNDS = 6
-"""Steps after which it shows whether a lens parameter earns its place; the last adjustment goes on to the bottom."""
-
 
 MOST_MATCHES = 60_000
 """Matches that decide about lenses and bring cameras near; only the last steps look at more."""
@@ -80,12 +76,11 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
         steps.append(((0,), alone))
     for places, groups in steps:
         freer = freedom.freeing(places, groups)
-        tried = minimise(table, few, freer, [noise_scale(table, few)], rounds=TRIAL_ROUNDS)
+        tried = settled(table, few, freer)
         scale = noise_scale(tried, few)
-        tried = minimise(tried, few, freer, [scale], rounds=TRIAL_ROUNDS)
         costs = robust_cost(table, few, scale), robust_cost(tried, few, scale)
         forced = focal == "per-photo" and places == (0,)
-        if forced or worth_it(*costs, freer.size - freedom.size, 2 * len(few.first)):
+        if forced or worth_it(*costs, freer.size - freedom.size, 2 * problem.independent):
             table, freedom = tried, freer
     table = minimise(table, problem, freedom, [noise_scale(table, problem)])
     return Adjustment.of(table, cameras, problem, freedom.size - len(MODELS["rotation"].generators))
@@ -124,7 +119,10 @@ def lens_groups(cameras: Sequence[Camera], *, upright: bool) -> NDArray[np.int64
 
 
 def worth_it(cost: float, freer_cost: float, added: int, measurements: int) -> bool:
-    """Whether ``added`` parameters lower the cost by more than chance would: Bayesian information criterion (Schwarz 1978)."""
+    """Whether ``added`` parameters lower the cost by more than chance would.
+
+    The Bayesian information criterion (Schwarz 1978) with the penalty doubled: one lens without faults is what is likely beforehand.
+    """
     return bool(measurements * np.log(max(cost, 1e-12) / max(freer_cost, 1e-12)) > 2 * added * np.log(measurements))
 
 

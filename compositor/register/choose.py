@@ -29,9 +29,6 @@ PAIRS = 200
 BETTER = 1.5
 """How much smaller a homography's error must be for a moving camera to be more likely than a turning one whose lens is not quite known."""
 
-INDEPENDENT = 30
-"""Matches of a pair that count as independent evidence: neighbours share the errors of lens, scene and sharpness."""
-
 FLOOR = 0.1
 """Errors below this many px are told apart by nothing that could be seen."""
 
@@ -103,10 +100,9 @@ def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int
     scales = {name: max(noise_scale(table, problem), FLOOR) for name, table in tables.items()}
     allowed = [name for name in tables if name != "homography" or BETTER * scales[name] <= scales.get("rotation", np.inf)]
     scale = min(scales[name] for name in allowed)
-    counts = np.diff(problem.offsets)
-    share = float(np.minimum(counts, INDEPENDENT).sum() / counts.sum())
+    share = problem.independent / len(problem.first)
     evidence = {
-        name: -robust_cost(tables[name], problem, scale) / scale**2 * share - unknowns[name] * np.log(2 * share * counts.sum()) / 2
+        name: -robust_cost(tables[name], problem, scale) / scale**2 * share - unknowns[name] * np.log(2 * problem.independent) / 2
         for name in allowed
     }
     best = max(allowed, key=lambda name: evidence[name])

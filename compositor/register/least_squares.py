@@ -19,14 +19,20 @@ from compositor.register.models import MotionModel
 from compositor.threads import threads_allowed
 from compositor.types import Match
 
-__all__ = ["Freedom", "Problem", "minimise", "narrowing", "noise_scale", "robust_cost", "squared_errors"]
+__all__ = ["Freedom", "Problem", "minimise", "narrowing", "noise_scale", "robust_cost", "settled", "squared_errors"]
 
 PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
 """Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle
 in units of the focal length, of k1 and of k2. They are felt only where matches say nothing."""
 
-SETTLED = 1e-6
-"""A step that lowers the cost by a smaller share is the last one."""
+SETTLED = 1e-8
+"""When a step promises to lower the cost by a smaller share, this is the bottom."""
+
+RESCALINGS = 6
+"""Times that the robust scale is measured anew, at most."""
+
+INDEPENDENT = 30
+"""Matches of a pair that count as independent evidence."""
 
 ENOUGH = 30
 """Matches that a pair keeps of more where they are thinned."""
@@ -66,6 +72,11 @@ class Problem:
             np.ascontiguousarray(np.concatenate([m.points_first for m in matches])),
             np.ascontiguousarray(np.concatenate([m.points_second for m in matches])),
         )
+
+    @property
+    def independent(self) -> int:
+        """Matches that count as independent evidence: neighbours share the errors of lens, scene and sharpness."""
+        return int(np.minimum(np.diff(self.offsets), INDEPENDENT).sum())
 
     def thinned(self, most: int) -> Problem:
         """The same with at most about so many matches, evenly taken from every pair, and from none so many that it says too little."""
@@ -122,9 +133,17 @@ class Freedom:
 
 def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom) -> NDArray[np.float64]:
     """Minimise with a robust scale that starts wide enough for rough guesses and ends at the noise of the matches."""
-    table = minimise(table, problem, freedom, [64.0, 16.0])
-    scale = noise_scale(table, problem)
-    return minimise(table, problem, freedom, [4 * scale, scale])
+    return settled(minimise(table, problem, freedom, [64.0, 16.0]), problem, freedom)
+
+
+def settled(table: NDArray[np.float64], problem: Problem, freedom: Freedom) -> NDArray[np.float64]:
+    """Minimise at the noise of the matches, which falls as the cameras get better, until it falls no more."""
+    for _ in range(RESCALINGS):
+        scale = noise_scale(table, problem)
+        table = minimise(table, problem, freedom, [4 * scale, scale])
+        if noise_scale(table, problem) > 0.9 * scale:
+            break
+    return table
 
 
 def noise_scale(table: NDArray[np.float64], problem: Problem) -> float:
@@ -184,16 +203,15 @@ def minimise(
         damping = 1e-4
         cost, gradient, hessian = equations(table, start, problem, scale, freedom)
         for _ in range(rounds):
-            damped = hessian + np.diag(damping * np.diag(hessian) + 1e-9 * np.trace(hessian) / freedom.size)
-            step = np.asarray(-np.linalg.solve(damped, gradient), np.float64)
+            # Relative to each unknown's own curvature: radians, pixels and the lens's coefficients are not of one size.
+            step = np.asarray(-np.linalg.solve(hessian + np.diag(damping * np.diag(hessian)), gradient), np.float64)
+            if -step @ gradient < SETTLED * cost:
+                break
             tried = moved(table, step, freedom)
             new_cost, new_gradient, new_hessian = equations(tried, start, problem, scale, freedom)
             if new_cost < cost:
-                gain = (cost - new_cost) / max(cost, 1e-12)
                 table, cost, gradient, hessian = tried, new_cost, new_gradient, new_hessian
-                damping = max(damping / 10, 1e-9)
-                if gain < SETTLED:
-                    break
+                damping = max(damping / 100, 1e-9)
             else:
                 damping *= 10
                 if damping > 1.0:  # even a step ten times shorter than Newton's does not help: this is the bottom
@@ -210,11 +228,12 @@ def equations(
     gradients, blocks, costs, _ = sums_of(table, problem, scale, freedom)
     assemble(problem.pairs, columns, gradients, blocks, gradient, hessian)
     cost = float(costs.sum())
-    # Every camera feels its prior; one px^2 stands for the variance of a match, which is more than it ever is.
+    # Every camera feels its prior, in the currency of the matches: the variance that goes with the scale, but never more than 1 px^2,
+    # as the first wide scales are not noise.
     away = table[:, :5] - start[:, :5]
     away[:, 0] = np.log(table[:, 0] / start[:, 0])
     away[:, 1:3] /= table[:, :1]
-    free, weight = columns[:, MOTION:] >= 0, 1 / PRIOR_SIGMA**2
+    free, weight = columns[:, MOTION:] >= 0, min(1.0, scale / EFFICIENT) ** 2 / PRIOR_SIGMA**2
     unit = np.ones_like(away)
     unit[:, 1:3] /= table[:, :1]
     np.add.at(gradient, columns[:, MOTION:][free], (weight * away * unit)[free])

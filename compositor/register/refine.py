@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compositor.kernels.refine import RADIUS, refine_points
 from compositor.types import Features, Match
 
-__all__ = ["refine_match"]
+__all__ = ["refine_match", "refine_pixels"]
 
 ROUNDS = 8
 """Most steps per point; three or four are usual."""
@@ -43,19 +43,48 @@ def refine_match(match: Match, first: Features, second: Features) -> Match:
     pixels = np.rint(first.to_picture(match.points_first)).astype(np.int64)
     affine = local_affine(match, first, second)
     start = second.to_picture(match.points_second) + np.einsum("nij,nj->ni", affine, pixels - first.to_picture(match.points_first))
-    h, w = first.picture.shape
-    inside = ((pixels > RADIUS) & (pixels < np.array([w, h]) - RADIUS - 1)).all(axis=1)
     # Several features at one pixel would be one measurement counted several times.
-    inside &= np.isin(np.arange(len(pixels)), np.unique(pixels, axis=0, return_index=True)[1])
-    rows = np.flatnonzero(inside)
-    found, score = start[rows], np.empty(len(rows))
-    refine_points(first.picture, second.picture, pixels[rows], found, np.ascontiguousarray(affine[rows]), ROUNDS, score)
-    good = (score >= CORRELATION) & (np.linalg.norm(found - start[rows], axis=1) <= FARTHEST)
+    rows = np.unique(pixels, axis=0, return_index=True)[1]
+    rows.sort()
+    found, good = refine_pixels(first.picture, second.picture, pixels[rows], start[rows], affine[rows])
     points_first, points_second = match.points_first.copy(), match.points_second.copy()
     points_first[rows[good]] = first.to_full(pixels[rows[good]])
     points_second[rows[good]] = second.to_full(found[good])
     kept = rows[good] if 2 * np.count_nonzero(good) >= match.inliers else np.arange(match.inliers)
     return dataclasses.replace(match, points_first=points_first[kept], points_second=points_second[kept])
+
+
+def refine_pixels(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], pixels: NDArray[np.int64], start: NDArray[np.float64], affine: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Find where pixels of one picture are in another, near a guess.
+
+    Parameters
+    ----------
+    first, second : (h, w) uint8
+        Gray pictures.
+    pixels : (n, 2) int64
+        Of the first one.
+    start : (n, 2) float64
+        About where they are in the second one, px.
+    affine : (n, 2, 2) float64
+        How a small step in the first picture looks in the second.
+
+    Returns
+    -------
+    found : (n, 2) float64
+        Where they are, px.
+    good : (n,) bool
+        Whether the patches agree, and the point is not far from where it was looked for.
+    """
+    h, w = first.shape
+    inside = np.flatnonzero(((pixels > RADIUS) & (pixels < np.array([w, h]) - RADIUS - 1)).all(axis=1))
+    moved, score = start[inside], np.empty(len(inside))
+    refine_points(first, second, pixels[inside], moved, np.ascontiguousarray(affine[inside]), ROUNDS, score)
+    found, good = start.copy(), np.zeros(len(pixels), bool)
+    found[inside] = moved
+    good[inside] = (score >= CORRELATION) & (np.linalg.norm(moved - start[inside], axis=1) <= FARTHEST)
+    return found, good
 
 
 def local_affine(match: Match, first: Features, second: Features) -> NDArray[np.float64]:

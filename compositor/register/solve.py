@@ -17,9 +17,10 @@ from compositor.register.initialize import first_cameras
 from compositor.register.least_squares import Problem
 from compositor.register.models import MODELS
 from compositor.register.plane import first_views, flatten, sample_rays
+from compositor.register.sharpen import sharpen, worth_sharpening
 from compositor.register.straighten import straighten
 from compositor.registration import MotionModelName, Pair
-from compositor.types import Camera, Match, Photo
+from compositor.types import Camera, Features, Match, Photo
 
 __all__ = ["Solution", "solve"]
 
@@ -65,13 +66,17 @@ class Fit:
     matches: list[Match]
 
 
-def solve(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match], options: RegisterOptions) -> Solution:
+def solve(
+    photos: Sequence[Photo], features: Sequence[Features], group: Sequence[int], matches: Sequence[Match], options: RegisterOptions
+) -> Solution:
     """Find the cameras of photos that hang together.
 
     Parameters
     ----------
     photos : sequence of Photo
         The whole set.
+    features : sequence of Features
+        Of every photo.
     group : sequence of int
         Indices of the photos that hang together.
     matches : sequence of Match
@@ -95,7 +100,11 @@ def solve(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match
     choice = Choice(next(iter(fits)), 1.0)
     if len(fits) > 1:
         choice = choose({n: f.adjusted.table for n, f in fits.items()}, {n: f.adjusted.unknowns for n, f in fits.items()}, problem)
-    return solution(group, fits[choice.model], choice, options)
+    fitted = fits[choice.model]
+    if choice.model == "rotation" and worth_sharpening(fitted.adjusted.cameras, fitted.matches):
+        cameras = dict(zip(group, fitted.adjusted.cameras, strict=True))
+        fitted = fit(photos, group, sharpen(fitted.matches, cameras, features), "rotation", options)
+    return solution(group, fitted, choice, options)
 
 
 def fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match], name: str, options: RegisterOptions) -> Fit:
