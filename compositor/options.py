@@ -34,9 +34,9 @@ KINDS: dict[type, tuple[Any, str]] = {
     bool: (bool, "True or False"),
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
-    str: ((str, os.PathLike), "the path of a file"),
+    str: ((str, os.PathLike), "a path"),
 }
-"""What a field of each type takes; text is always the path of a file, «» for none."""
+"""What a field of each type takes; text is always the path of a file or folder, «» for none."""
 
 
 def option(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
@@ -103,6 +103,7 @@ class RegisterOptions(RunOptions):
     max_features: int = option(2500, "Strongest features kept per photo.", low=50, high=100_000)
     model: ModelMethod = option("auto", "How the photos differ: by a turning camera, or as photos of a plane; auto takes what fits best.")
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
+    cache: str = option("", "Folder that keeps features between runs; a photo's are found again by what it shows.")
     straighten: bool = option(True, "Turn the panorama so that its horizon is level.")
 
     def __post_init__(self) -> None:

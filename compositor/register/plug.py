@@ -52,11 +52,19 @@ def choose_source(options: RegisterOptions, matcher: Matcher | None) -> tuple[De
         if options.features in LEARNED:
             raise OptionError(f"a matcher and features={options.features!r} were given; the matcher needs no features, leave one away")
         return without_features, functools.partial(ask, matcher, most=options.max_features)
+    propose: Propose | None = None
     if options.features not in LEARNED:
-        return functools.partial(detect_features, options=options), None
-    from compositor.register.learned_features import LearnedDetector, LearnedMatcher
+        detect: Detect = functools.partial(detect_features, options=options)
+    else:
+        from compositor.register.learned_features import LearnedDetector, LearnedMatcher
 
-    return LearnedDetector(options), LearnedMatcher(options) if options.matcher_model else None
+        detect = LearnedDetector(options)
+        propose = LearnedMatcher(options) if options.matcher_model else None
+    if options.cache:
+        from compositor.register.cache import remembering
+
+        detect = remembering(detect, options)
+    return detect, propose
 
 
 def without_features(picture: Picture) -> Features:
