@@ -73,9 +73,10 @@ def test_a_matcher_is_asked_once_for_each_pair_in_one_thread(views, truth):
         threads.add(threading.get_ident())
         return np.zeros((0, 2)), np.zeros((0, 2))
 
-    photos = [photo_from_array(np.roll(views[0].pixels, k, axis=1), f"{k}.png") for k in range(12)]
+    photos, told = [photo_from_array(np.roll(views[0].pixels, k, axis=1), f"{k}.png") for k in range(12)], []
     with pytest.raises(compositor.TooFewPhotosError):
-        compositor.stitch(photos, matcher=match)
+        compositor.stitch(photos, matcher=match, progress=lambda *what: told.append(what))
+    assert [what for what in told if what[0] == "match" and what[2] > 1] == [("match", done, 66) for done in range(66)]
     assert asked == [(f"{i}.png", f"{j}.png") for i in range(12) for j in range(i + 1, 12)]
     assert threads == {threading.get_ident()}
 

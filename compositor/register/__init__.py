@@ -64,7 +64,7 @@ def register_photos(
         from compositor.register.solve import solve
 
         tell("match", 0, 1)
-        verdicts = match_photos(readable, features, [reduced_pixel(p, options) for p in readable], pool, propose)
+        verdicts = match_photos(readable, features, [reduced_pixel(p, options) for p in readable], pool, propose, tell)
         matches = [v.match for v in verdicts.values() if v.match]
         groups = connected_groups(len(readable), matches)
         for group in groups[1:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from compositor.register.candidates import likely_pairs
 from compositor.register.matching import Verdict, match_features, match_pair
 from compositor.register.plug import Points, Propose
-from compositor.types import Features, Match, Photo
+from compositor.types import Features, Match, Photo, Progress
 
 __all__ = ["Verdicts", "connected_groups", "match_photos", "spanning_tree"]
 
@@ -31,7 +31,12 @@ Verdicts = dict[tuple[int, int], Verdict]
 
 
 def match_photos(
-    photos: Sequence[Photo], features: Sequence[Features], pixels: Sequence[float], pool: Executor, propose: Propose | None = None
+    photos: Sequence[Photo],
+    features: Sequence[Features],
+    pixels: Sequence[float],
+    pool: Executor,
+    propose: Propose | None = None,
+    progress: Progress | None = None,
 ) -> Verdicts:
     """Compare photos with each other: all pairs of a few, the promising pairs of many, and more pairs where photos stay apart.
 
@@ -47,6 +52,8 @@ def match_photos(
     propose : callable, optional
         Finds points that two photos may have in common, in place of their features' descriptors; only this thread calls it. Photos that
         have no features at all are compared with each other in every case.
+    progress : callable, optional
+        Told of every pair that something is proposed for, which may take its time.
 
     Returns
     -------
@@ -63,9 +70,14 @@ def match_photos(
             sizes, pixel = (photos[i].size, photos[j].size), max(pixels[i], pixels[j])
             return match_pair((features[i], features[j]), sizes, pair, pixel=pixel, proposed=points)
 
+        def proposed(pairs: Sequence[tuple[int, int]]) -> Iterator[Points | None]:
+            for done, (i, j) in enumerate(pairs):
+                if propose and progress:
+                    progress("match", done, len(pairs))
+                yield propose((photos[i], photos[j]), (features[i], features[j])) if propose else None
+
         pairs = list(pairs)
-        proposed = (propose((photos[i], photos[j]), (features[i], features[j])) if propose else None for i, j in pairs)
-        return dict(zip(pairs, pool.map(one, pairs, proposed), strict=True))
+        return dict(zip(pairs, pool.map(one, pairs, proposed(pairs)), strict=True))
 
     candidates = likely if n <= FEW_PHOTOS or not recognisable else promising_pairs(features, likely, pool)
     verdicts = compare(candidates)
