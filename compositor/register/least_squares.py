@@ -25,7 +25,7 @@ PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
 """Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle
 in units of the focal length, of k1 and of k2. They are felt only where matches say nothing."""
 
-SETTLED = 1e-8
+SETTLED = 1e-6
 """When a step promises to lower the cost by a smaller share, this is the bottom."""
 
 RESCALINGS = 6

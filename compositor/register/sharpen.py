@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.geometry.views import ray_directions, see
+from compositor.register.adjust import Adjustment
 from compositor.register.refine import refine_pixels
 from compositor.threads import threads_allowed
 from compositor.types import Camera, Features, Match
@@ -25,15 +26,19 @@ __all__ = ["sharpen", "worth_sharpening"]
 FEW = 250
 """Matches of a pair; where the middling pair has fewer, corners are worth looking for."""
 
+EXACT = 0.15
+"""Median error, px of the reduced photos. Where it is more, the scene moved or the camera did, and a second look would not help."""
+
 CORNERS, QUALITY, APART = 1500, 0.005, 7
 """Corners of a picture at most, their strength against the strongest (Shi & Tomasi 1994), and px between them."""
 
 Floats = NDArray[np.float64]
 
 
-def worth_sharpening(cameras: Sequence[Camera], matches: Sequence[Match]) -> bool:
-    """Whether a lens bends, or matches are few."""
-    return any(any(c.distortion) for c in cameras) or float(np.median([m.inliers for m in matches])) < FEW
+def worth_sharpening(adjusted: Adjustment, matches: Sequence[Match]) -> bool:
+    """Whether a lens bends or matches are few, and nothing worse than that keeps the cameras from being exact."""
+    blunt = any(any(c.distortion) for c in adjusted.cameras) or float(np.median([m.inliers for m in matches])) < FEW
+    return blunt and float(np.median(adjusted.errors)) < EXACT * float(np.median([m.pixel for m in matches]))
 
 
 def sharpen(matches: Sequence[Match], cameras: dict[int, Camera], features: Sequence[Features]) -> list[Match]:

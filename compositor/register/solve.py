@@ -101,7 +101,7 @@ def solve(
     if len(fits) > 1:
         choice = choose({n: f.adjusted.table for n, f in fits.items()}, {n: f.adjusted.unknowns for n, f in fits.items()}, problem)
     fitted = fits[choice.model]
-    if choice.model == "rotation" and worth_sharpening(fitted.adjusted.cameras, fitted.matches):
+    if choice.model == "rotation" and worth_sharpening(fitted.adjusted, fitted.matches):
         cameras = dict(zip(group, fitted.adjusted.cameras, strict=True))
         fitted = fit(photos, group, sharpen(fitted.matches, cameras, features), "rotation", options)
     return solution(group, fitted, choice, options)
