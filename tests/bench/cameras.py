@@ -7,6 +7,9 @@ Prints a Markdown table with a row for every set: photos used of given, motion m
 degrees), focal error of the worst photo, k1 error of the worst photo (and in percent where there is a distortion), distance between
 matched points (RMS, in px), seconds by stage of compositor.register, and its options; then the median and the worst of all sets. The
 first set is registered once before anything is measured, so that the seconds hold no imports and no compilation.
+
+``--peer NAME='COMMAND … {cameras} … {photos}'`` measures another program on the same sets: the command writes to {cameras} a JSON list with
+«name», «focal» (px) and «R» of every photo it used. Its seconds are those of the whole process.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +26,7 @@ from typing import Any
 
 import click
 import numpy as np
+from measure import Commands, named_commands, run_command
 from scenes import SCENES, render_set
 from scipy.spatial.transform import Rotation
 from tables import print_heading, print_row
@@ -30,6 +35,7 @@ import compositor
 from compositor.cli.options import options_from
 from compositor.clock import StageClock
 from compositor.options import RegisterOptions
+from compositor.types import Camera
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +52,10 @@ class Errors:
 
 @click.command(help=__doc__)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many of each scene are rendered.")
+@click.option("--peer", "peers", multiple=True, metavar="NAME='COMMAND'", callback=named_commands, help="Another program; may be repeated.")
 @options_from(RegisterOptions)
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def cameras(folders: tuple[Path, ...], seeds: int, **options: Any) -> None:
+def cameras(folders: tuple[Path, ...], seeds: int, peers: Commands, **options: Any) -> None:
     defaults = RegisterOptions.of({})
     changed = " ".join(f"{name}={value}" for name, value in options.items() if value != getattr(defaults, name)) or "defaults"
     with tempfile.TemporaryDirectory(prefix="compositor-bench-") as temporary:
@@ -61,12 +68,37 @@ def cameras(folders: tuple[Path, ...], seeds: int, **options: Any) -> None:
             "set, used of given, model, rotation RMS °, rotation max °, focal error %, k1 error, match error px, seconds, stages, options"
         )
         print_row(*columns.split(", "), header=True)
-        outcomes = [measure(folder, options, changed) for folder in chosen]
-    whole = sum(every for _, every in outcomes)
-    measured = [dataclasses.astuple(errors) for errors, _ in outcomes if errors]
+        summarize([measure(folder, options, changed) for folder in chosen], changed)
+        for name, words in peers.items():
+            summarize([measure_peer(folder, name, words) for folder in chosen], name)
+
+
+def summarize(outcomes: list[tuple[Errors | None, bool]], what: str) -> None:
+    """The rows of the median and the worst, of the sets in which every photo was used."""
+    measured = [dataclasses.astuple(errors) for errors, whole in outcomes if errors and whole]
     for name, summary in (("median", statistics.median), ("worst", max)) if measured else ():
         errors = Errors(*(summary(column) for column in zip(*measured, strict=True)))
-        print_row(f"**{name}**", f"{whole} of {len(outcomes)} sets whole", None, *shown(errors), None, changed)
+        print_row(f"**{name}**", f"{len(measured)} of {len(outcomes)} sets whole", None, *shown(errors), None, what)
+
+
+def measure_peer(folder: Path, name: str, words: list[str]) -> tuple[Errors | None, bool]:
+    """Let another program register one set and print its row."""
+    truth = json.loads((folder / "truth" / "truth.json").read_text())
+    photos = [str(folder / view["name"]) for view in truth["views"]]
+    with tempfile.TemporaryDirectory(prefix="compositor-bench-") as temporary:
+        place = Path(temporary, "cameras.json")
+        filled = [word.replace("{cameras}", str(place)) for word in words]
+        outcome = run_command(filled, Path(temporary, "out.png"), photos, timeout=600)
+        told = json.loads(place.read_text()) if place.exists() else []
+    if len(told) < 2:
+        print_row(folder.name, f"{len(told)} of {len(photos)}", None, *[None] * 6, outcome.last_words, name)
+        return None, False
+    size = (1, 1)  # which does not matter here
+    found = [Camera(camera["name"], size, camera["focal"], (0, 0), np.array(camera["R"])) for camera in told]
+    errors = compare(compositor.Registration("rotation", tuple(found)), truth, outcome.wall)
+    errors = dataclasses.replace(errors, k1=math.nan, match_px=math.nan)  # which it does not tell
+    print_row(folder.name, f"{len(found)} of {len(photos)}", None, *shown(errors), "whole process", name)
+    return errors, len(found) == len(photos)
 
 
 def measure(folder: Path, options: dict[str, Any], changed: str) -> tuple[Errors | None, bool]:
@@ -116,7 +148,7 @@ def compare(registration: compositor.Registration, truth: dict[str, Any], second
 def shown(errors: Errors) -> list[str]:
     """The errors as a row shows them."""
     digits: Sequence[int] = (4, 4, 4, 5, 3, 2)
-    return [f"{value:.{places}f}" for value, places in zip(dataclasses.astuple(errors), digits, strict=True)]
+    return ["–" if math.isnan(value) else f"{value:.{places}f}" for value, places in zip(dataclasses.astuple(errors), digits, strict=True)]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ Needs nothing but a Python with OpenCV, so that it can be the peer in sets.py an
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from pathlib import Path
 
 import cv2
 
@@ -22,6 +24,7 @@ def main() -> None:
     """Stitch as the command line says; the exit code is 1 when nothing came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mode", choices=MODES, default="panorama", help="default: %(default)s")
+    parser.add_argument("--cameras", help="also write every used photo's focal length in px and rotation, as JSON")
     parser.add_argument("out")
     parser.add_argument("photos", nargs="+")
     arguments = parser.parse_args()
@@ -31,6 +34,11 @@ def main() -> None:
     if status != cv2.Stitcher_OK:
         print(f"used 0 of {len(arguments.photos)}")
         sys.exit(f"cv2.Stitcher: {FAILURES.get(status, f'status {status}')}")
+    if arguments.cameras:
+        names = [Path(arguments.photos[i]).name for i in stitcher.component()]
+        scale = stitcher.workScale()
+        cameras = [{"name": n, "focal": c.focal / scale, "R": c.R.tolist()} for n, c in zip(names, stitcher.cameras(), strict=True)]
+        Path(arguments.cameras).write_text(json.dumps(cameras))
     if not cv2.imwrite(arguments.out, panorama):
         sys.exit(f"{arguments.out}: cannot be written")
     print(f"used {len(stitcher.component())} of {len(arguments.photos)}")
