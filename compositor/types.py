@@ -169,6 +169,14 @@ class Features:
         """Positions in the picture of (n, 2) positions in the full-size photo."""
         return np.asarray((np.asarray(points, np.float64) + 0.5) * self.scale - 0.5 + self.offset)
 
+    def may_look(self, positions: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of (n, 2) positions in the picture, or next to it, the mask lets through."""
+        if self.mask is None:
+            return np.ones(len(positions), np.bool_)
+        h, w = self.mask.shape
+        columns, rows = np.rint(positions).astype(np.int64).T
+        return np.asarray(self.mask[np.clip(rows, 0, h - 1), np.clip(columns, 0, w - 1)])
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Correspondences:

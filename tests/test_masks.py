@@ -15,6 +15,8 @@ from compositor.assess.cameras import camera_errors
 from compositor.cli.entry import run
 from compositor.cli.masks import pair_masks
 from compositor.images import open_photo, photo_from_array, read_mask, with_masks, write_image
+from compositor.register.sharpen import sharpen
+from compositor.types import Features, Match
 
 LOGO = (180, 280)
 """Height and width: a good fourth of a view, and more to recognise than in the rest."""
@@ -59,6 +61,26 @@ def test_a_logo_misleads_unless_it_is_masked(branded, logo_masks, views):
     assert masked.model == "rotation"
     # As without any logo, though half of the overlap is hidden.
     assert rotation_error(masked, views) < 0.1
+
+
+def test_a_second_look_at_the_pictures_does_not_see_what_is_masked(views):
+    """Known cameras say where every corner of one photo is in the other: those hidden in either are not sought."""
+    cameras = {k: view.camera for k, view in enumerate(views[:2])}
+    masks = [np.ones(view.pixels.shape[:2], bool) for view in views[:2]]
+    masks[0][:180] = False
+    masks[1][:, :100] = False
+    found = []
+    for hidden in ([None, None], masks):
+        features = [
+            Features(np.zeros((0, 2)), np.zeros(0), np.zeros((0, 128)), v.pixels[..., 1], mask=m)
+            for v, m in zip(views, hidden, strict=False)
+        ]
+        (match,) = sharpen([Match(0, 1, np.zeros((0, 2)), np.zeros((0, 2)), np.eye(3), 0)], cameras, features)
+        pixels = [np.rint(points).astype(int).T for points in (match.points_first, match.points_second)]
+        found.append([np.count_nonzero(~mask[y, x]) for mask, (x, y) in zip(masks, pixels, strict=True)])
+        assert match.inliers > 20
+    assert min(found[0]) > 20
+    assert found[1] == [0, 0]
 
 
 @pytest.fixture(scope="module")

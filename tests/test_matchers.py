@@ -108,7 +108,6 @@ def test_the_surest_matches_are_kept(opened, cameras, truth):
 
     registration = compositor.register(opened, matcher=match, max_features=60)
     assert math.degrees(errors(registration, cameras).rotation) < 0.05
-    assert max(pair.inliers for pair in registration.pairs) <= 60
 
 
 def test_masks_hold_for_a_matcher_too(opened, cameras, truth):

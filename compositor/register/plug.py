@@ -100,7 +100,7 @@ def ask(matcher: Matcher, photos: tuple[Photo, Photo], features: tuple[Features,
         raise OptionError(f"{said} {len(points[0])} points_first and {len(points[1])} points_second; needed are pairs of points")
     kept = np.ones(len(points[0]), np.bool_)
     for p, photo, feature in zip(points, photos, features, strict=True):
-        kept &= inside(p, photo, said) & shown(p, feature)
+        kept &= inside(p, photo, said) & feature.may_look(feature.to_picture(p))
     rows = np.flatnonzero(kept)
     if found.scores is not None:
         scores = checked(found.scores, f"{said} scores", columns=0)
@@ -141,12 +141,3 @@ def inside(points: NDArray[np.float64], photo: Photo, said: str) -> NDArray[np.b
         w, h = photo.size
         raise OptionError(f"{said} the point ({x:.6g}, {y:.6g}), which is not in {photo.name}; needed are px of its full size, {w} x {h}")
     return np.asarray((far <= 0).all(axis=1))
-
-
-def shown(points: NDArray[np.float64], features: Features) -> NDArray[np.bool_]:
-    """Which points of a photo its mask lets through."""
-    if features.mask is None:
-        return np.ones(len(points), np.bool_)
-    h, w = features.mask.shape
-    columns, rows = np.rint(features.to_picture(points)).astype(np.int64).T
-    return np.asarray(features.mask[np.clip(rows, 0, h - 1), np.clip(columns, 0, w - 1)])

@@ -61,7 +61,7 @@ def sharpen(matches: Sequence[Match], cameras: dict[int, Camera], features: Sequ
     """
     with ThreadPoolExecutor(threads_allowed()) as pool:
         firsts = sorted({m.first for m in matches})
-        corners = dict(zip(firsts, pool.map(lambda i: corners_of(features[i].picture), firsts), strict=True))
+        corners = dict(zip(firsts, pool.map(lambda i: corners_of(features[i]), firsts), strict=True))
 
         def again(match: Match) -> Match:
             i, j = match.first, match.second
@@ -73,9 +73,10 @@ def sharpen(matches: Sequence[Match], cameras: dict[int, Camera], features: Sequ
         return list(pool.map(again, matches))
 
 
-def corners_of(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Pixels, (n, 2), at which a picture has structure in both directions."""
-    corners = cv2.goodFeaturesToTrack(picture, CORNERS, QUALITY, APART)
+def corners_of(features: Features) -> NDArray[np.int64]:
+    """Pixels, (n, 2), at which a picture has structure in both directions, where its mask lets it be looked at."""
+    mask = None if features.mask is None else features.mask.astype(np.uint8)
+    corners = cv2.goodFeaturesToTrack(features.picture, CORNERS, QUALITY, APART, mask=mask)
     return np.zeros((0, 2), np.int64) if corners is None else np.rint(corners[:, 0]).astype(np.int64)
 
 
@@ -94,6 +95,7 @@ def brought_together(
     around = [seen(shift) for shift in ((step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step))]
     for _, also in around:
         visible = visible & also
+    visible[visible] = second.may_look(start[visible])
     affine = np.stack([around[0][0] - around[1][0], around[2][0] - around[3][0]], axis=2)
     found, good = refine_pixels(first.picture, second.picture, pixels[visible], start[visible], affine[visible])
     return full[visible][good], second.to_full(found[good])
