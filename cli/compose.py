@@ -21,13 +21,15 @@ from compositor.options import ComposeOptions
 EXAMPLES = """\b
 Examples:
   compositor compose photos.json photos/ -o panorama.tif
-  compositor compose photos.json photos/ -o sphere.jpg --projection spherical --scale 0.5"""
+  compositor compose photos.json photos/ -o sphere.jpg --projection spherical --scale 0.5
+  compositor compose photos.json frames/ -o frame.tif --use-photometry light.json"""
 
 
 @click.command(epilog=f"{EXAMPLES}\n\n{MASK_RULE}")
 @click.argument("registration", type=click.Path())
 @photo_arguments
 @output_options
+@click.option("--use-photometry", type=click.Path(), help="Take what is done to every photo's light from this file.")
 @mask_option("masks", "Masks of what must not be shown.")
 @options_from(ComposeOptions)
 @console_options
@@ -41,6 +43,8 @@ def compose(
     output: str | None,
     overwrite: bool,
     quality: int,
+    photometry: str | None,
+    use_photometry: str | None,
     dry_run: bool,
     masks: tuple[str, ...],
     **options: Any,
@@ -51,19 +55,25 @@ def compose(
     """
     hidden = find_masks(masks)
     sources = without_masks(find_photos(photos, from_file), hidden)
-    check_outputs(picture=output, inputs=[registration, *sources, *hidden], overwrite=overwrite)
+    read = [path for path in (registration, use_photometry, *sources, *hidden) if path is not None]
+    check_outputs(picture=output, photometry=photometry, inputs=read, overwrite=overwrite)
     of_photos = pair_masks(hidden, sources)
     loaded = compositor.Registration.load(registration)
+    light = None if use_photometry is None else compositor.Photometry.load(use_photometry)
     if dry_run:
         return plan(console, loaded, sources, of_photos, options, output)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
         clock = StageClock(progress)
-        panorama = compositor.compose(loaded, sources, masks=of_photos, progress=clock, **options)
+        panorama = compositor.compose(loaded, sources, masks=of_photos, photometry=light, progress=clock, **options)
         clock("write", 0, 1)
+        if photometry is not None:
+            panorama.photometry.save(photometry, overwrite=overwrite)
         panorama.save(output, overwrite=overwrite, quality=quality)
-    return report_panorama(console, "compose", panorama, seconds=clock.seconds(), output=output, registration=registration)
+    return report_panorama(
+        console, "compose", panorama, seconds=clock.seconds(), output=output, registration=registration, photometry=photometry
+    )
 
 
 def plan(

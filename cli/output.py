@@ -20,13 +20,16 @@ def output_options(command: Command) -> Command:
         click.option("-n", "--dry-run", is_flag=True, help="Tell what would be made; write nothing."),
         click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output."),
         click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+        click.option("--photometry", type=click.Path(), help="Also save what was done to every photo's light, as JSON."),
         click.option("-o", "--output", type=click.Path(), help="The picture to write: .jpg, .png or .tif."),
     ):
         command = decorate(command)
     return command
 
 
-def check_outputs(*, picture: str | None = None, registration: str | None = None, inputs: Sequence[str], overwrite: bool) -> None:
+def check_outputs(
+    *, picture: str | None = None, registration: str | None = None, photometry: str | None = None, inputs: Sequence[str], overwrite: bool
+) -> None:
     """Check that everything can be written where it shall go, before any work is done for it.
 
     Raises
@@ -37,11 +40,12 @@ def check_outputs(*, picture: str | None = None, registration: str | None = None
     from compositor.images import check_output
     from compositor.images.files import check_place
 
-    refuse_inputs([path for path in (picture, registration) if path is not None], inputs)
+    refuse_inputs([path for path in (picture, registration, photometry) if path is not None], inputs)
     if picture is not None:
         check_output(picture, overwrite=overwrite)
-    if registration is not None:
-        check_place(registration, overwrite=overwrite)
+    for path in (registration, photometry):
+        if path is not None:
+            check_place(path, overwrite=overwrite)
 
 
 def refuse_inputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:

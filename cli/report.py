@@ -11,6 +11,7 @@ from compositor.options import ComposeOptions
 
 if TYPE_CHECKING:
     from compositor.panorama import Panorama
+    from compositor.photometry import Photometry
     from compositor.registration import Registration
     from compositor.types import Photo
 
@@ -35,7 +36,8 @@ def report_panorama(console: Console, command: str, panorama: Panorama, *, secon
     projection, used, left_out = panorama.canvas.projection, panorama.used, panorama.left_out
     console.say(f"{more['output']}: {width}x{height}, {projection}, {len(used)} of {len(used) + len(left_out)} photos")
     fields = registration_fields(panorama.registration, seconds)
-    console.result(command, {**fields, "size": [width, height], "projection": projection, **more})
+    fields |= {"size": [width, height], "projection": projection, "light": light_fields(panorama.photometry)}
+    console.result(command, {**fields, **more})
     return 3 if left_out else 0
 
 
@@ -81,6 +83,20 @@ def report_plan(
     ]
     console.result("plan", fields, "\n".join(lines))
     return 3 if registration.left_out else 0
+
+
+def light_fields(photometry: Photometry) -> dict[str, Any]:
+    """What ``--json`` tells of the photos' light."""
+    lights = [
+        {
+            "name": light.name,
+            "exposure_stops": round(light.exposure_stops, 4),
+            "white_balance": [round(factor, 4) for factor in light.white_balance],
+            "corner_stops": round(light.corner_stops, 4),
+        }
+        for light in photometry.lights
+    ]
+    return {"photos": lights, "shoulder": round(photometry.shoulder, 4)}
 
 
 def registration_fields(registration: Registration, seconds: Mapping[str, float]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def stitch(
     output: str | None,
     overwrite: bool,
     quality: int,
+    photometry: str | None,
     dry_run: bool,
     masks: tuple[str, ...],
     feature_masks: tuple[str, ...],
@@ -55,7 +56,7 @@ def stitch(
     hidden, not_looked_at = find_masks(masks), find_masks(feature_masks)
     sources = without_masks(find_photos(photos, from_file), [*hidden, *not_looked_at])
     inputs = [*sources, *hidden, *not_looked_at, *model_files(options)]
-    check_outputs(picture=output, registration=registration, inputs=inputs, overwrite=overwrite)
+    check_outputs(picture=output, registration=registration, photometry=photometry, inputs=inputs, overwrite=overwrite)
     shown, looked_at = pair_masks(hidden, sources), pair_masks(not_looked_at, sources)
     if dry_run:
         return plan(console, sources, {"masks": shown, "feature_masks": looked_at}, options, output)
@@ -68,8 +69,12 @@ def stitch(
         # The picture comes last: it is there only when all went well. Where it fails, «compose» can go on from the registration.
         if registration is not None:
             panorama.registration.save(registration, overwrite=overwrite)
+        if photometry is not None:
+            panorama.photometry.save(photometry, overwrite=overwrite)
         panorama.save(output, overwrite=overwrite, quality=quality)
-    return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), output=output, registration=registration)
+    return report_panorama(
+        console, "stitch", panorama, seconds=clock.seconds(), output=output, registration=registration, photometry=photometry
+    )
 
 
 def plan(

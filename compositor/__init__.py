@@ -18,14 +18,16 @@ if TYPE_CHECKING:
         LimitError,
         OptionError,
         OutputError,
+        PhotometryFileError,
         ReadError,
         RegistrationFileError,
         TooFewPhotosError,
         WriteError,
     )
     from compositor.panorama import Panorama
+    from compositor.photometry import Photometry
     from compositor.registration import Registration
-    from compositor.stitch import compose, register, stitch
+    from compositor.stitch import compose, correct, register, stitch
     from compositor.types import Camera, Correspondences, Photo
 
 __version__ = "0.1.0"
@@ -39,6 +41,8 @@ __all__ = [
     "OutputError",
     "Panorama",
     "Photo",
+    "Photometry",
+    "PhotometryFileError",
     "ReadError",
     "Registration",
     "RegistrationFileError",
@@ -46,14 +50,16 @@ __all__ = [
     "WriteError",
     "__version__",
     "compose",
+    "correct",
     "register",
     "stitch",
 ]
 
 _HOMES = {
-    **dict.fromkeys(("stitch", "register", "compose"), "compositor.stitch"),
+    **dict.fromkeys(("stitch", "register", "compose", "correct"), "compositor.stitch"),
     **dict.fromkeys(("Camera", "Correspondences", "Photo"), "compositor.types"),
     "Panorama": "compositor.panorama",
+    "Photometry": "compositor.photometry",
     "Registration": "compositor.registration",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "compositor.errors"),
 }

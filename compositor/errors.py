@@ -13,6 +13,7 @@ __all__ = [
     "LimitError",
     "OptionError",
     "OutputError",
+    "PhotometryFileError",
     "ReadError",
     "RegistrationFileError",
     "TooFewPhotosError",
@@ -56,6 +57,10 @@ class ReadError(CompositorError):
 
 class WriteError(CompositorError):
     """A result could not be written; nothing is left at its place but what was there before."""
+
+
+class PhotometryFileError(CompositorError):
+    """A photometry file is not one, is of an unknown version, or does not fit the photos given with it."""
 
 
 class RegistrationFileError(CompositorError):

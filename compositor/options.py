@@ -14,13 +14,13 @@ from typing import Any, Literal, Self
 
 from compositor.errors import OptionError
 
-__all__ = ["JPEG_QUALITY", "ComposeOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
+__all__ = ["JPEG_QUALITY", "ComposeOptions", "CorrectOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
 
 FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
 ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
 FocalMethod = Literal["auto", "shared", "per-photo"]
 Projection = Literal["auto", "plane", "cylindrical", "spherical"]
-ExposureMethod = Literal["gain", "none"]
+ExposureMethod = Literal["full", "gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "none"]
 
@@ -44,6 +44,16 @@ def option(default: Any, text: str, *, low: float | None = None, high: float | N
     return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high})
 
 
+def _check_value(field: dataclasses.Field[Any], value: Any, hint: Any) -> None:
+    """Refuse what is not of its kind, or a number out of the field's range."""
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    kind, called = KINDS[hint]
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise OptionError(f"{field.name}={value!r} is not {called}")
+    if hint is not str and not ((low is None or value >= low) and (high is None or value <= high)):
+        raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How to run, whatever is done.
@@ -65,15 +75,15 @@ class RunOptions:
                 if value not in choices:
                     raise OptionError(f"{field.name}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
                 continue
-            low, high = field.metadata.get("low"), field.metadata.get("high")
-            kind, called = KINDS[hints[field.name]]
-            if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-                raise OptionError(f"{field.name}={value!r} is not {called}")
+            parts = [(value, hints[field.name])]
+            if typing.get_origin(hints[field.name]) is tuple:
+                if not isinstance(value, tuple) or len(value) != len(choices):
+                    raise OptionError(f"{field.name}={value!r} is not a tuple of {len(choices)}")
+                parts = list(zip(value, choices, strict=True))
+            for part, hint in parts:
+                _check_value(field, part, hint)
             if hints[field.name] is str:
                 object.__setattr__(self, field.name, os.fsdecode(value))  # options hold plain values
-                continue
-            if not ((low is None or value >= low) and (high is None or value <= high)):
-                raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -124,7 +134,9 @@ class ComposeOptions(RunOptions):
     """How registered photos become one picture."""
 
     projection: Projection = option("auto", "Surface the panorama is drawn on; auto decides by the field of view.")
-    exposure: ExposureMethod = option("gain", "Match the photos' exposure and white balance in linear light, or leave them.")
+    exposure: ExposureMethod = option(
+        "full", "Match exposure and white balance and undo the lens's vignetting, in linear light; only match; or leave the photos."
+    )
     seams: SeamMethod = option("graphcut", "Where one photo ends and the next begins: where they agree, or half way.")
     blend: BlendMethod = option("multiband", "How photos meet at a seam.")
     crop: bool = option(False, "Crop to the largest rectangle without empty corners.")
@@ -135,3 +147,17 @@ class ComposeOptions(RunOptions):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StitchOptions(RegisterOptions, ComposeOptions):
     """Everything that ``stitch`` can be told."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorrectOptions(RunOptions):
+    """What a single photo is freed from."""
+
+    distortion: tuple[float, float] = option(
+        (0.0, 0.0), "Radial distortion k1 k2 of the lens, with radii in focal lengths.", low=-10, high=10
+    )
+    focal: float = option(0.0, "Focal length in px; 0 takes what the photo's file tells.", low=0.0, high=1e9)
+    vignetting: tuple[float, float, float] = option(
+        (0.0, 0.0, 0.0), "The lens's falloff 1 + a r^2 + b r^4 + c r^6 as a b c, r being 1 in the corners.", low=-100, high=100
+    )
+    exposure: float = option(0.0, "Stops by which the photo is made brighter.", low=-16, high=16)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from compositor.geometry.projections import canvas_directions, canvas_positions
 from compositor.geometry.views import ray_directions, see
 from compositor.options import JPEG_QUALITY
+from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.types import Canvas, Pixels
 
@@ -34,8 +35,8 @@ class Panorama:
         Where every photo looks, and what was left out and why.
     canvas : Canvas
         Projection and scale; after cropping, of what is left.
-    gains : (n, 3) float64
-        Factor applied to every photo's red, green and blue, in linear light.
+    photometry : Photometry
+        What was done to every photo's light: exposure, white balance, vignetting.
     metadata : mapping
         ``exif`` and ``icc`` bytes of the first photo, for the file.
     seconds : mapping
@@ -46,7 +47,7 @@ class Panorama:
     owner: NDArray[np.int16]
     registration: Registration
     canvas: Canvas
-    gains: NDArray[np.float64]
+    photometry: Photometry
     metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -54,6 +55,11 @@ class Panorama:
     def mask(self) -> NDArray[np.bool_]:
         """Where the panorama has pixels, (h, w) bool."""
         return np.asarray(self.owner >= 0)
+
+    @property
+    def gains(self) -> NDArray[np.float64]:
+        """Factor applied to every photo's red, green and blue, in linear light, (n, 3)."""
+        return self.photometry.gains
 
     @property
     def left_out(self) -> tuple[tuple[str, str], ...]:

@@ -16,14 +16,15 @@ from compositor.ahead import load_ahead
 from compositor.clock import StageClock
 from compositor.errors import OptionError, ReadError, RegistrationFileError, TooFewPhotosError
 from compositor.heap import give_back_memory
-from compositor.images import MaskSource, masks_by_name, open_photos, photo_names, with_masks
-from compositor.options import ComposeOptions, RegisterOptions, StitchOptions
+from compositor.images import MaskSource, masks_by_name, open_photos, open_source, photo_names, with_masks
+from compositor.options import ComposeOptions, CorrectOptions, RegisterOptions, StitchOptions
 from compositor.panorama import Panorama
+from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.threads import limit_threads
 from compositor.types import Matcher, Photo, Progress
 
-__all__ = ["Source", "compose", "one_photo_per_camera", "register", "stitch"]
+__all__ = ["Source", "compose", "correct", "one_photo_per_camera", "register", "stitch"]
 
 Source = str | os.PathLike[str] | NDArray[Any] | Photo
 """Where a photo comes from: its file, its RGB pixels, or a photo opened before."""
@@ -135,6 +136,7 @@ def compose(
     photos: Iterable[Source],
     *,
     masks: Masks | None = None,
+    photometry: Photometry | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Panorama:
@@ -149,6 +151,9 @@ def compose(
         many as cameras. Others are not used.
     masks : iterable of path, (h, w) array or None, optional
         What of each photo may be shown: as many as photos, white or true where it may, None for a photo without mask.
+    photometry : Photometry, optional
+        What to do to the photos' light, from another panorama of them or ``Photometry.load``, found in the same way; by default it is
+        estimated as the option ``exposure`` says.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -164,8 +169,8 @@ def compose(
         There is no such option, or no such value; a mask does not fit.
     ReadError
         A registered photo cannot be read.
-    RegistrationFileError
-        The photos do not fit the registration.
+    RegistrationFileError, PhotometryFileError
+        The photos do not fit the registration or the photometry.
     LimitError
         The panorama would need more memory than it may take.
     """
@@ -184,7 +189,54 @@ def compose(
         unused = [(p.name, reasons.get(p.name, "it is not in the registration")) for p in opened if not any(p is u for u in used)]
         _warn(unused)
         fitting = registration.fitted_to([(photo.name, photo.size) for photo in used])
-        return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock)
+        light = photometry and photometry.fitted_to([photo.name for photo in used])
+        return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock, light)
+
+
+def correct(
+    photo: Source,
+    *,
+    registration: Registration | None = None,
+    photometry: Photometry | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Panorama:
+    """Free a photo from its lens's distortion and vignetting, and change its exposure.
+
+    Parameters
+    ----------
+    photo : path, (h, w[, c]) array or Photo
+    registration : Registration, optional
+        Tells the lens: that of the photo of the same name, or the one that all its photos share.
+    photometry : Photometry, optional
+        Tells exposure, white balance and vignetting of the photo of this name, or the vignetting that all its photos share.
+    progress : callable, optional
+        Called as progress(stage, done, total) while work goes on.
+    **options
+        Fields of ``compositor.options.CorrectOptions``: the same in numbers.
+
+    Returns
+    -------
+    Panorama
+        Of one photo, as large as it; empty where the photo does not reach.
+
+    Raises
+    ------
+    OptionError
+        There is no such option, or no such value, or two sources of the same.
+    ReadError
+        The photo cannot be read.
+    RegistrationFileError, PhotometryFileError
+        They hold neither the photo nor a single lens.
+    """
+    from compositor.compose import correct_photo, lens_of, light_of
+
+    chosen, clock = CorrectOptions.of(options), StageClock(progress)
+    with limit_threads(chosen.threads):
+        clock("read", 0, 1)
+        opened = open_source(photo)
+        lens, light = lens_of(opened, registration, chosen), light_of(opened, photometry, chosen)
+        return dataclasses.replace(correct_photo(opened, lens, light, chosen, clock), seconds=clock.seconds())
 
 
 def _listed(sources: Iterable[Source]) -> list[Source]:
@@ -226,12 +278,14 @@ def _warn(left_out: LeftOut) -> None:
         logger.warning("%s: %s; it is left out", name, reason)
 
 
-def _compose(registration: Registration, photos: Sequence[Photo], options: ComposeOptions, clock: StageClock) -> Panorama:
+def _compose(
+    registration: Registration, photos: Sequence[Photo], options: ComposeOptions, clock: StageClock, photometry: Photometry | None = None
+) -> Panorama:
     """The panorama, which also knows how long everything took."""
     from compositor.compose import compose_photos
 
     give_back_memory()
-    panorama = compose_photos(registration, photos, options, progress=clock)
+    panorama = compose_photos(registration, photos, options, photometry=photometry, progress=clock)
     return dataclasses.replace(panorama, seconds=clock.seconds())
 
 

@@ -54,6 +54,69 @@ def grade_floats(pixels, table, graded):
 
 
 @njit(cache=True, nogil=True)
+def grade_by_radius(pixels, rows, columns, table, white, graded):
+    """Replace every value by what a stack of tables says of it, interpolating between the two tables around its place in the stack.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8
+    rows : (h,) float32
+    columns : (w,) float32
+        A pixel's place in the stack is the sum of its row's and its column's number, at most m - 1.
+    table : (m, 3, 256) float32
+        New value of every old one, for red, green and blue.
+    white : float32
+        Largest new value.
+    graded : (h, w, 3) float32, out
+    """
+    h, w, _ = pixels.shape
+    last = np.int32(table.shape[0] - 2)
+    for i in range(h):
+        for j in range(w):
+            place = rows[i] + columns[j]
+            index = min(np.int32(place), last)
+            share = place - np.float32(index)
+            low, high = table[index], table[index + 1]
+            for k in range(3):
+                value = pixels[i, j, k]
+                start = low[k, value]
+                graded[i, j, k] = min(start + share * (high[k, value] - start), white)
+
+
+@njit(cache=True, nogil=True)
+def grade_values_by_radius(pixels, places, table, steps, white, graded):
+    """The same for values between which the tables are interpolated too; beyond their ends their first and last slopes go on.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint16 or float32
+    places : (h, w) float32
+        In the stack, at most m - 1.
+    table : (m, 3, n) float32
+        New values of 0, 1 / steps, .. (n - 1) / steps.
+    steps : float32
+    white : float32
+        Largest new value; infinity for floats.
+    graded : (h, w, 3) float32, out
+    """
+    h, w, _ = pixels.shape
+    last, last_value = np.int32(table.shape[0] - 2), np.int32(table.shape[2] - 2)
+    for i in range(h):
+        for j in range(w):
+            index = min(np.int32(places[i, j]), last)
+            share = places[i, j] - np.float32(index)
+            low, high = table[index], table[index + 1]
+            for k in range(3):
+                position = np.float32(pixels[i, j, k]) * steps
+                # As in ``grade_floats``.
+                v = np.int32(position if position < np.float32(last_value) else np.float32(last_value)) if position > 0 else np.int32(0)
+                rest = position - np.float32(v)
+                start, end = low[k, v] + rest * (low[k, v + 1] - low[k, v]), high[k, v] + rest * (high[k, v + 1] - high[k, v])
+                value = start + share * (end - start)
+                graded[i, j, k] = white if value > white else value
+
+
+@njit(cache=True, nogil=True)
 def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
     """Give every pixel of a tile to a photo, along smooth seams between the labels of a reduced canvas.
 

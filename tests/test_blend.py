@@ -8,11 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps, gaussian_variance
-from compositor.compose.exposure import estimate_gains, gain_table
 from compositor.compose.plan import blend_coarse
-from compositor.compose.warp import grade_pixels
 from compositor.compose.warped import Warped
-from compositor.encoding import decode_srgb, encode_srgb
 from compositor.kernels import pyramid, tile
 from compositor.kernels.rectangle import largest_rectangle
 from compositor.types import Canvas
@@ -175,68 +172,6 @@ def test_a_blend_spreads_a_step_over_the_whole_overlap():
     assert np.abs(np.diff(row)).max() < 0.04 / 32
     assert row[100] == pytest.approx(0.5, abs=1e-3)
     assert row[-100] == pytest.approx(0.54, abs=1e-3)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_gains_in_linear_light(generator, dtype):
-    gain = np.array([0.8, 1.0, 1.3])
-    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
-    pixels = generator.random((20, 30, 3)).astype(np.float32) if top == 1 else generator.integers(0, top + 1, (20, 30, 3)).astype(dtype)
-    expected = encode_srgb(decode_srgb(pixels.astype(float) / top) * gain) * top
-    expected = np.minimum(expected, top) if top > 1 else expected
-    graded = grade_pixels(pixels, gain_table(gain, np.dtype(dtype)))
-    np.testing.assert_allclose(graded, expected, rtol=1e-6, atol=top * 2e-7)
-
-
-def test_extreme_floats_stay_in_the_table():
-    pixels = np.array([[[-1.0, 2.0, np.nan]], [[np.inf, -np.inf, 1.0]]], np.float32)
-    graded = grade_pixels(pixels, gain_table(np.array([0.5, 0.5, 0.5]), np.dtype(np.float32)))
-    assert graded[0, 0, 0] == pytest.approx(-0.5)
-    assert 1 < graded[0, 0, 1] < 2
-    assert np.isnan(graded[0, 0, 2])
-    assert graded[1, 0, 2] == pytest.approx(encode_srgb(np.array(0.5)), abs=1e-6)
-
-
-def test_srgb_is_that_of_the_standard():
-    np.testing.assert_allclose(decode_srgb(np.array([0, 0.04045, 0.5, 1])), [0, 0.0031308, 0.2140411, 1], atol=1e-6)
-    values = np.linspace(0, 1, 101)
-    np.testing.assert_allclose(encode_srgb(decode_srgb(values)), values, atol=1e-7)
-
-
-@pytest.mark.parametrize("wraps", [False, True])
-def test_known_gains_are_recovered(generator, wraps):
-    """Exposures of a third of a stop and white balances of 5 per cent, noise, saturation, and something that moved."""
-    w, h, n = 360, 80, 6
-    step = w // n
-    world = 0.05 + 0.6 * generator.random((h // 8, w // 8, 3)).repeat(8, 0).repeat(8, 1)
-    truth = np.exp(generator.uniform(-0.23, 0.23, (n, 1)) + generator.uniform(-0.05, 0.05, (n, 3)))
-    warped = []
-    for k in range(n):
-        columns = np.arange(k * step, k * step + 2 * step if wraps or k < n - 1 else w)
-        light = world[:, columns % w] / truth[k]
-        if k == 2:
-            light[10:50, :30] = 0.3  # somebody walks by
-        pixels = encode_srgb(np.clip(light, 0, 1)) + generator.normal(0, 0.01, light.shape)
-        warped.append(Warped(np.clip(pixels, 0, 1).astype(np.float32), np.ones(pixels.shape[:2], bool), (k * step, 0)))
-    gains = estimate_gains(warped, w, wraps)
-    truth /= np.exp(np.log(truth).mean(axis=0))
-    # 0.01 is a fiftieth of a stop; the noise would allow a tenth of it.
-    np.testing.assert_allclose(gains, truth, rtol=0.01)
-
-
-def test_gains_stay_finite_where_every_pixel_is_off_in_some_channel():
-    first = np.full((30, 30, 3), 0.5, np.float32)
-    second = first.copy()
-    for channel in range(3):
-        second[10 * channel : 10 * channel + 10, :, channel] = 0.8
-    warped = [Warped(pixels, np.ones((30, 30), bool), (0, 0)) for pixels in (first, second)]
-    # Two thirds of the pixels agree in each channel.
-    np.testing.assert_allclose(estimate_gains(warped, 30, False), 1)
-
-
-def test_photos_that_overlap_nothing_keep_their_exposure(generator):
-    warped = [Warped(generator.random((20, 20, 3)).astype(np.float32), np.ones((20, 20), bool), (x, 0)) for x in (0, 50)]
-    assert (estimate_gains(warped, 100, False) == 1).all()
 
 
 def chosen(labels, factor, masks):

@@ -230,6 +230,38 @@ def test_compose_of_a_saved_registration_gives_the_bytes_of_stitch(command, phot
     assert (tmp_path / "composed.tif").read_bytes() == (tmp_path / "stitched.tif").read_bytes()
 
 
+def test_photometry_is_told_saved_and_used_again(command, photos, tmp_path):
+    registration, light = tmp_path / "photos.json", tmp_path / "light.json"
+    told = json.loads(
+        command("stitch", *photos, "-o", tmp_path / "a.png", "--registration", registration, "--photometry", light, "--json")[1]
+    )
+    assert [photo["name"] for photo in told["light"]["photos"]] == told["used"]
+    assert told["photometry"] == str(light)
+    # The views were rendered with three quarters of the light in the corners.
+    assert all(photo["corner_stops"] == pytest.approx(np.log2(0.75), abs=0.03) for photo in told["light"]["photos"])
+    # A frame of which the overlaps would say something else.
+    pixels = open_photo(photos[1]).full().pixels
+    dark = tmp_path / os.path.basename(photos[1])
+    write_image(dark, pixels // 2)
+    frames = [photos[0], dark, photos[2]]
+    line = ("compose", registration, *frames, "-o", tmp_path / "b.png", "--use-photometry", light, "--photometry", tmp_path / "again.json")
+    code, _, err = command(*line, "-v")
+    assert code == 0
+    assert (tmp_path / "again.json").read_bytes() == light.read_bytes()
+    assert sum("exposure" in line and "stops" in line for line in err) == 3
+    estimated = json.loads(command("compose", registration, *frames, "-o", tmp_path / "c.png", "--json")[1])
+    stops = [[photo["exposure_stops"] for photo in made["light"]["photos"]] for made in (told, estimated)]
+    assert stops[1][1] - stops[1][0] > stops[0][1] - stops[0][0] + 1
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"format": "compositor photometry", "version": 99}'])
+def test_broken_photometry_is_refused(command, photos, tmp_path, content):
+    command("register", *photos, "-o", tmp_path / "photos.json")
+    (tmp_path / "light.json").write_text(content)
+    line = ("compose", tmp_path / "photos.json", *photos, "-o", tmp_path / "a.png", "--use-photometry", tmp_path / "light.json")
+    assert "light.json" in one_error(*command(*line))
+
+
 def test_compose_takes_renamed_photos_in_order_and_refuses_too_few(command, photos, tmp_path):
     saved = tmp_path / "photos.json"
     command("register", *photos, "-o", saved)

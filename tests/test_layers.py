@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "options", "kernels"},
     {"types", "encoding", "threads", "heap"},
     {"images", "geometry", "clock"},
-    {"registration", "panorama"},
+    {"registration", "photometry", "panorama"},
     {"register", "compose", "paste", "assess"},
     {"ahead"},
     {"stitch", "datasets"},

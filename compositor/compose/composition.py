@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +18,23 @@ from compositor.errors import RegistrationFileError
 from compositor.images import is_masked
 from compositor.options import ComposeOptions
 from compositor.panorama import Panorama
+from compositor.photometry import Photometry
 from compositor.registration import Registration
-from compositor.types import Photo, Progress
+from compositor.types import Canvas, Photo, Progress
 
 __all__ = ["compose_photos"]
 
+logger = logging.getLogger("compositor")
+
 
 def compose_photos(
-    registration: Registration, photos: Sequence[Photo], options: ComposeOptions, *, progress: Progress | None = None
+    registration: Registration,
+    photos: Sequence[Photo],
+    options: ComposeOptions,
+    *,
+    canvas: Canvas | None = None,
+    photometry: Photometry | None = None,
+    progress: Progress | None = None,
 ) -> Panorama:
     """Draw the panorama of registered photos.
 
@@ -35,6 +45,10 @@ def compose_photos(
     photos : sequence of Photo
         In the order of ``registration.cameras``.
     options : ComposeOptions
+    canvas : Canvas, optional
+        What to draw on; by default one that shows all photos.
+    photometry : Photometry, optional
+        What to do to the photos' light, in the order of ``registration.cameras``; by default what the overlaps and the options say.
     progress : callable, optional
         Called as progress("plan", done, total) for every photo that was drawn small, then progress("render", done, total) for every photo
         that was drawn in full.
@@ -58,7 +72,7 @@ def compose_photos(
         The registration holds no photo.
     """
     report = progress or (lambda stage, done, total: None)
-    canvas = plan_canvas(registration, options)
+    canvas = canvas or plan_canvas(registration, options)
     types = sorted({photo.dtype.name for photo in photos})
     if len(photos) != len(registration.cameras) or len(types) != 1:
         raise RegistrationFileError(
@@ -68,8 +82,10 @@ def compose_photos(
     check_memory(registration, canvas, options, np.dtype(photos[0].dtype), masked=any(map(is_masked, photos)))
     report("plan", 0, len(photos))
     with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
-        plan = make_plan(registration, photos, canvas, options, pool, report)
+        plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry)
+        for light in plan.photometry.lights:
+            logger.info("%s", light)
         report("render", 0, len(photos))
         pixels, owner = render(plan, registration.cameras, photos, pool, report)
-    panorama = Panorama(pixels, owner, registration, canvas, plan.gains, dict(photos[0].metadata))
+    panorama = Panorama(pixels, owner, registration, canvas, plan.photometry, dict(photos[0].metadata))
     return crop_panorama(panorama) if options.crop else panorama

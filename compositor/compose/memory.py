@@ -57,8 +57,8 @@ def estimate_memory(
     reduced = reduced_canvas(canvas, factor)
     boxes = [plan_box(footprint(camera, canvas.projection), reduced) for camera in registration.cameras]
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
-    # Drawn and graded pixels, mask, need; labels, hard composite and correction.
-    plan = 30 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
+    # Drawn and graded pixels, radii, mask, need; labels, hard composite and correction.
+    plan = 34 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
     largest = max(camera.size[0] * camera.size[1] for camera in registration.cameras)
     photo = largest * 3 * depth
     # Two masks, one of them also as it is read, in colours and gray; and a photo's colours that go on beyond it.

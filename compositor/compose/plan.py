@@ -19,14 +19,17 @@ from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, gaussian_variance
 from compositor.compose.canvas import Footprint, footprint, plan_reduction, reduced_canvas
-from compositor.compose.exposure import estimate_gains, gain_table, overlaps
+from compositor.compose.exposure import estimate_photometry
+from compositor.compose.grade import make_grading, squared_radii
+from compositor.compose.overlaps import overlaps
 from compositor.compose.seams import find_seams
-from compositor.compose.warp import Box, Sheet, draw, extend_colours, grade_pixels, locate
+from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.compose.warped import Warped
 from compositor.encoding import full_scale
 from compositor.geometry.projections import PROJECTIONS
 from compositor.geometry.views import border_directions, resolution
 from compositor.options import ComposeOptions
+from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas, Photo, Progress
 
@@ -68,8 +71,8 @@ class Plan:
         Canvas pixels per pixel of the reduced canvas, a power of two.
     labels : (H, W) int16
         The photo that should own each reduced pixel; every pixel has one.
-    gains : (n, 3) float64
-        Factors in linear light.
+    photometry : Photometry
+        What is done to the photos' light.
     bands : int
         Bands of the whole blend; 0 for none.
     correction : (H, W, 3) float32 or None
@@ -81,7 +84,7 @@ class Plan:
     canvas: Canvas
     factor: int
     labels: NDArray[np.int16]
-    gains: NDArray[np.float64]
+    photometry: Photometry
     bands: int
     correction: NDArray[np.float32] | None
     needs: tuple[Need, ...]
@@ -115,7 +118,14 @@ def plan_box(seen: Footprint, canvas: Canvas) -> Box:
 
 
 def make_plan(
-    registration: Registration, photos: Sequence[Photo], canvas: Canvas, options: ComposeOptions, pool: Executor, progress: Progress
+    registration: Registration,
+    photos: Sequence[Photo],
+    canvas: Canvas,
+    options: ComposeOptions,
+    pool: Executor,
+    progress: Progress,
+    *,
+    photometry: Photometry | None = None,
 ) -> Plan:
     """Decide everything about a panorama that can be seen small.
 
@@ -129,6 +139,8 @@ def make_plan(
     pool : Executor
         Draws the photos.
     progress : Progress
+    photometry : Photometry or None
+        What to do to the photos' light; None to find out.
 
     Returns
     -------
@@ -142,16 +154,15 @@ def make_plan(
         warped.append(photo)
         outlines.append(outline)
         progress("plan", len(warped), len(photos))
-    gains = np.ones((len(photos), 3))
-    if options.exposure == "gain":
-        gains = estimate_gains(warped, width, reduced.wraps, [photo.exposure for photo in photos])
-        warped = [_with_gain(photo, gain) for photo, gain in zip(warped, gains, strict=True)]
+    if photometry is None:
+        photometry = _measure_light(registration, photos, warped, reduced, options)
+    warped = [_graded(photo, k, camera, photometry) for k, (photo, camera) in enumerate(zip(warped, registration.cameras, strict=True))]
     labels = find_seams(warped, (width, height), wraps=reduced.wraps, method=options.seams)
     labels = spread_labels(labels, reduced.wraps)
     bands = count_bands(warped, factor, reduced) if options.blend == "multiband" else 0
     levels = factor.bit_length() - 1
     correction = blend_coarse(warped, labels, reduced, levels, bands - levels) if bands > levels else None
-    return Plan(canvas, factor, labels, gains, bands, correction, find_needs(outlines, labels, reduced.wraps))
+    return Plan(canvas, factor, labels, photometry, bands, correction, find_needs(outlines, labels, reduced.wraps))
 
 
 def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, _Outline]:
@@ -163,13 +174,14 @@ def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, _Ou
     decoded = extend_colours(photo.reduced(camera.size[0] * camera.size[1] * share**2 / 1e6))
     decoded = dataclasses.replace(decoded, pixels=decoded.pixels.astype(np.float32) * np.float32(1 / full_scale(decoded.pixels.dtype)))
     places = locate(camera, decoded, sheet, box)
-    pixels, mask = draw(decoded, places, table=None, smooth=False)
+    pixels, mask = draw(camera, decoded, places, grading=None, smooth=False)
     pixels[~mask] = 0
+    across, down = squared_radii(camera, decoded, places.map_x, places.map_y)
     touched = places.valid.copy()
     _mark_border(camera, canvas, box, touched)
     around = _goes_around(box, canvas)
     outline = _Outline(box, may=_widen(touched, UNSURE, around), must=~_widen(~mask, UNSURE, around))
-    return Warped(pixels, mask, (box.left, box.top)), outline
+    return Warped(pixels, mask, (box.left, box.top), across + down), outline
 
 
 def _goes_around(box: Box, canvas: Canvas) -> bool:
@@ -197,10 +209,25 @@ def _mark_border(camera: Camera, canvas: Canvas, box: Box, touched: Bools) -> No
     touched[rows[on], columns[on]] = True
 
 
-def _with_gain(photo: Warped, gain: NDArray[np.float64]) -> Warped:
-    """A photo with its gain applied in linear light."""
-    table = gain_table(gain, np.dtype(np.float32))
-    return photo if table is None else dataclasses.replace(photo, pixels=np.clip(grade_pixels(photo.pixels, table), 0, 1))
+def _measure_light(
+    registration: Registration, photos: Sequence[Photo], warped: Sequence[Warped], canvas: Canvas, options: ComposeOptions
+) -> Photometry:
+    """What has to be done to the photos' light, as far as the options want it done."""
+    names = [camera.name for camera in registration.cameras]
+    if options.exposure == "none":
+        return Photometry.neutral(names)
+    # A camera's lens shades portraits as it does landscapes.
+    lenses = [(photo.camera_key, *sorted(photo.size)) for photo in photos] if options.exposure == "full" else []
+    exposures = [photo.exposure for photo in photos]
+    return estimate_photometry(names, warped, canvas.size[0], canvas.wraps, exposures=exposures, lenses=lenses)
+
+
+def _graded(photo: Warped, index: int, camera: Camera, photometry: Photometry) -> Warped:
+    """A photo on the reduced canvas with its exposure matched."""
+    grading = make_grading(photometry, index, camera, np.dtype(np.float32), small=True)
+    if grading is None or photo.radii is None:
+        return photo
+    return dataclasses.replace(photo, pixels=np.clip(grading.grade_scattered(photo.pixels, photo.radii), 0, 1))
 
 
 def spread_labels(labels: NDArray[np.int16], wraps: bool) -> NDArray[np.int16]:

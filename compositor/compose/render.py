@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
-from compositor.compose.exposure import gain_table
+from compositor.compose.grade import make_grading
 from compositor.compose.plan import Plan, gather
 from compositor.compose.tiles import TILE, Tile, cut_tiles
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
@@ -105,13 +105,13 @@ def _draw_photo(
     job: _Job, k: int, camera: Camera, decoded: Decoded, work: Sequence[tuple[Tile, bool]], waiting: _Waiting, pool: Executor
 ) -> None:
     """Draw a photo into the tiles that need it, and finish those for which it was the last one."""
-    table = gain_table(job.plan.gains[k], decoded.pixels.dtype)
+    grading = make_grading(job.plan.photometry, k, camera, decoded.pixels.dtype)
 
     def draw_tile(tile: Tile, last: bool) -> None:
         places = locate(camera, decoded, job.sheet, tile.pieces[k])
         # No two threads have the same tile, so none touches another's pieces or pixels.
         pieces = waiting.pop(tile, {}) if last else waiting.setdefault(tile, {})
-        pieces[k] = _Piece(tile.pieces[k], *draw(decoded, places, table=table, smooth=True))
+        pieces[k] = _Piece(tile.pieces[k], *draw(camera, decoded, places, grading=grading, smooth=True))
         if last:
             _finish_tile(job, tile, dict(sorted(pieces.items())))
 

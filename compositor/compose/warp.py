@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.compose.grade import Grading, squared_radii
 from compositor.geometry.projections import canvas_columns, canvas_rows
 from compositor.geometry.views import largest_radius, world_to_camera
 from compositor.kernels.projection import locate_pixels
-from compositor.kernels.tile import grade, grade_floats
 from compositor.types import Camera, Canvas, Decoded
 
-__all__ = ["Box", "Places", "Sheet", "draw", "extend_colours", "grade_pixels", "locate"]
+__all__ = ["Box", "Places", "Sheet", "draw", "extend_colours", "locate"]
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -128,15 +128,16 @@ def locate(camera: Camera, decoded: Decoded, sheet: Sheet, box: Box) -> Places:
     return Places(map_x, map_y, valid, Box(int(low_x), int(low_y), int(high_x) + 1, int(high_y) + 1))
 
 
-def draw(decoded: Decoded, places: Places, *, table: Floats32 | None, smooth: bool) -> tuple[Floats32, NDArray[np.bool_]]:
+def draw(camera: Camera, decoded: Decoded, places: Places, *, grading: Grading | None, smooth: bool) -> tuple[Floats32, NDArray[np.bool_]]:
     """A photo's pixels at given places.
 
     Parameters
     ----------
+    camera : Camera
     decoded : Decoded
     places : Places
-    table : (3, n) float32 or None
-        As for ``grade_pixels``.
+    grading : Grading or None
+        None changes no value.
     smooth : bool
         Bicubic interpolation, which keeps detail at full size; else bilinear.
 
@@ -160,7 +161,7 @@ def draw(decoded: Decoded, places: Places, *, table: Floats32 | None, smooth: bo
     crop = Box(crop.left // 2 * 2, crop.top // 2 * 2, crop.right, crop.bottom)
     map_x, map_y = places.map_x - np.float32(crop.left), places.map_y - np.float32(crop.top)
     part = (slice(crop.top, crop.bottom), slice(crop.left, crop.right))
-    pixels = grade_pixels(decoded.pixels[part], table)
+    pixels = _graded(camera, decoded, crop, grading)
     how = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
     drawn = np.asarray(cv2.remap(pixels, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
     if decoded.mask is None:
@@ -169,25 +170,13 @@ def draw(decoded: Decoded, places: Places, *, table: Floats32 | None, smooth: bo
     return drawn, places.valid & (cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0)
 
 
-def grade_pixels(pixels: NDArray[Any], table: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """Pixels with their gain applied, in the units they have.
-
-    Parameters
-    ----------
-    pixels : (h, w, 3) uint8, uint16 or float32
-    table : (3, n) float32 or None
-        New values of the integers 0 .. n - 1, or of the floats i / (n - 1), between which is interpolated; None changes nothing.
-
-    Returns
-    -------
-    (h, w, 3) float32
-    """
-    if table is None:
+def _graded(camera: Camera, decoded: Decoded, crop: Box, grading: Grading | None) -> Floats32:
+    """The part of a photo's pixels that a box shows, graded, (h, w, 3)."""
+    pixels = decoded.pixels[crop.top : crop.bottom, crop.left : crop.right]
+    if grading is None:
         return np.ascontiguousarray(pixels, np.float32)
-    graded = np.empty(pixels.shape, np.float32)
-    apply = grade_floats if pixels.dtype == np.float32 else grade
-    apply(pixels, table, graded)
-    return graded
+    columns, rows = squared_radii(camera, decoded, np.arange(crop.left, crop.right), np.arange(crop.top, crop.bottom))
+    return grading.grade(pixels, rows, columns)
 
 
 def extend_colours(decoded: Decoded) -> Decoded:

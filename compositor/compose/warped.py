@@ -22,8 +22,11 @@ class Warped:
         Where the photo has pixels.
     corner : (int, int)
         Canvas column and row of the first pixel. On a canvas that wraps, columns beyond the right edge are those at the left.
+    radii : (h, w) float32 or None
+        Squared distance from the photo's principal point, in halves of the photo's diagonal; None where nobody asks.
     """
 
     pixels: NDArray[np.float32]
     mask: NDArray[np.bool_]
     corner: tuple[int, int]
+    radii: NDArray[np.float32] | None = None

@@ -14,15 +14,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.encoding import decode_srgb, encode_srgb
+from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, restore_highlights
 from compositor.errors import OptionError
 from compositor.geometry.views import ray_directions
+from compositor.photometry import falloff
 from compositor.types import Camera
 
 __all__ = ["View", "look_around", "render_views"]
 
-CORNER_LIGHT = 0.75
-"""Share of the light that reaches a view's corners."""
+VIGNETTING = (-0.25, 0.0, 0.0)
+"""Three quarters of the light reach a view's corners."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,6 +104,8 @@ def render_views(
     picture_field_of_view: float = math.radians(70),
     exposure: float = 0.35,
     white_balance: float = 0.05,
+    vignetting: tuple[float, float, float] = VIGNETTING,
+    shoulder: float = 0.0,
     noise: float = 0.002,
     seed: int = 0,
 ) -> list[View]:
@@ -120,6 +123,10 @@ def render_views(
         Largest deviation of a view's exposure, in stops.
     white_balance : float
         Largest relative deviation of a view's red and blue.
+    vignetting : (float, float, float)
+        a, b and c of the lens, as of ``compositor.photometry.falloff``.
+    shoulder : float
+        Of the camera's tone curve, as of ``compositor.photometry.Photometry``.
     noise : float
         Standard deviation of the noise in the dark, in linear light with white at 1; it grows with the light.
     seed : int
@@ -135,13 +142,13 @@ def render_views(
         A camera looks beyond the picture.
     """
     generator = np.random.default_rng(seed)
-    light = to_linear(picture)
+    light = restore_highlights(to_linear(picture), shoulder)
     views = []
     for camera in cameras:
         gain = 2.0 ** generator.uniform(-exposure, exposure) * (1 + generator.uniform(-white_balance, white_balance, 3) * (1, 0, 1))
-        seen = look(light, camera, picture_field_of_view) * gain * corner_light(camera)[..., None]
+        seen = look(light, camera, picture_field_of_view) * gain * corner_light(camera, vignetting)[..., None]
         seen += generator.standard_normal(seen.shape) * np.sqrt(noise**2 + 3e-4 * np.clip(seen, 0, 1) * (noise > 0))
-        views.append(View(from_linear(seen), camera, gain))
+        views.append(View(from_linear(flatten_highlights(seen, shoulder)), camera, gain))
     return views
 
 
@@ -163,10 +170,10 @@ def look(light: NDArray[np.float32], camera: Camera, field_of_view: float) -> ND
     return np.asarray(seen, np.float64)
 
 
-def corner_light(camera: Camera) -> NDArray[np.float64]:
-    """Share of the light that every pixel gets, (h, w): 1 in the middle, CORNER_LIGHT in the corners."""
+def corner_light(camera: Camera, vignetting: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Share of the light that every pixel gets, (h, w)."""
     x, y = np.meshgrid(np.arange(camera.size[0]) - camera.center[0], np.arange(camera.size[1]) - camera.center[1])
-    return np.asarray(1 - (1 - CORNER_LIGHT) * (x**2 + y**2) / (camera.center[0] ** 2 + camera.center[1] ** 2))
+    return falloff((x**2 + y**2) * (4 / (camera.size[0] ** 2 + camera.size[1] ** 2)), vignetting)
 
 
 def to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

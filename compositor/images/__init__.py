@@ -3,7 +3,7 @@
 from compositor.images.color import to_common_profile
 from compositor.images.files import read_bytes_checked, write_atomically
 from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks
-from compositor.images.read import open_photo, open_photos, photo_from_array, photo_names, read_mask
+from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
 from compositor.images.write import check_output, encode_preview, write_image
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "masks_by_name",
     "open_photo",
     "open_photos",
+    "open_source",
     "photo_from_array",
     "photo_names",
     "read_bytes_checked",

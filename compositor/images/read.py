@@ -24,7 +24,7 @@ from compositor.images.metadata import camera_key, exposure_prior, focal_prior, 
 from compositor.images.samples import Header, Samples, mask_of, reduce_area, turn_upright, upright_size
 from compositor.types import Decoded, Photo
 
-__all__ = ["Source", "open_photo", "open_photos", "photo_from_array", "photo_names", "read_mask"]
+__all__ = ["Source", "open_photo", "open_photos", "open_source", "photo_from_array", "photo_names", "read_mask"]
 
 logger = logging.getLogger("compositor")
 
@@ -95,8 +95,15 @@ def source_name(source: Source, position: int, shorten: Any) -> str:
     return f"photo {position}"
 
 
-def open_source(source: Source, name: str) -> Photo:
-    """A photo of any source, with this name."""
+def open_source(source: Source, name: str | None = None) -> Photo:
+    """A photo of any source, with this name, or else with what it is called in a set of its own.
+
+    Raises
+    ------
+    ReadError
+        It cannot be opened.
+    """
+    name = name or photo_names([source])[0]
     if isinstance(source, Photo):
         return dataclasses.replace(source, name=name)
     if isinstance(source, np.ndarray):
