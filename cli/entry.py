@@ -18,6 +18,7 @@ import click
 import compositor
 from compositor.cli.compose import compose
 from compositor.cli.console import Console
+from compositor.cli.correct import correct
 from compositor.cli.demo import demo
 from compositor.cli.info import info
 from compositor.cli.register import register
@@ -65,7 +66,7 @@ def commands() -> None:
     """Several photos become one picture."""
 
 
-for command in (stitch, register, compose, info, demo):
+for command in (stitch, register, compose, correct, info, demo):
     commands.add_command(command)
 
 

@@ -39,10 +39,12 @@ def option_of(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], C
     """The option of one field: its choices, its range, its default and its help."""
     name = field.name.replace("_", "-")
     declaration = f"--{name}/--no-{name}" if hint is bool else f"--{name}"
+    parts = typing.get_args(hint) if typing.get_origin(hint) is tuple else (hint,)
     return click.option(
         declaration,
         field.name,
-        type=parameter_type(field, hint),
+        type=parameter_type(field, parts[0]),
+        nargs=len(parts),
         default=field.default,
         show_default=field.default != "",
         help=field.metadata["help"],
