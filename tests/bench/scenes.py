@@ -25,18 +25,22 @@ def photos_in(folder: Path) -> list[str]:
 def render_set(folder: Path, *, seed: int = 0, **look: Any) -> Path:
     """Render a set with known cameras into a folder; ``look`` are options of ``compositor.datasets.synthesize.look_around``.
 
-    ``truth/truth.json`` holds the focal length ``f`` in px, the radial distortion ``k1`` and ``views``: ``name`` and ``R``, camera → world.
+    ``truth/truth.json`` holds the focal length ``f`` in px, the radial distortion ``k1``, the lens's ``vignetting`` and ``views``: ``name``
+    and ``R``, camera → world, ``ev``, stops of exposure, and ``wb``, factors on red, green and blue.
     """
     from skimage.data import stereo_motorcycle
 
-    from compositor.datasets.synthesize import look_around, render_views
+    from compositor.datasets.synthesize import VIGNETTING, look_around, render_views
     from compositor.images import write_image
 
     (folder / "truth").mkdir(parents=True)
     views = render_views(stereo_motorcycle()[0], look_around(seed=seed, **look), seed=seed)
     for view in views:
         write_image(folder / view.camera.name, view.pixels)
-    cameras = [{"name": view.camera.name, "R": view.camera.rotation.tolist()} for view in views]
-    truth = {"f": views[0].camera.focal, "k1": 0.0, "views": cameras}
+    cameras = [
+        {"name": v.camera.name, "R": v.camera.rotation.tolist(), "ev": math.log2(v.gain[1]), "wb": (v.gain / v.gain[1]).tolist()}
+        for v in views
+    ]
+    truth = {"f": views[0].camera.focal, "k1": 0.0, "vignetting": VIGNETTING, "views": cameras}
     (folder / "truth" / "truth.json").write_text(json.dumps(truth, indent=1))
     return folder
