@@ -54,8 +54,11 @@ def grade_floats(pixels, table, graded):
 
 
 @njit(cache=True, nogil=True)
-def grade_by_radius(pixels, rows, columns, table, white, graded):
+def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, graded):
     """Replace every value by what a stack of tables says of it, interpolating between the two tables around its place in the stack.
+
+    Where all three channels are burnt out, the light was at least what the tables say, and nobody knows how much more: such pixels become
+    the brightest that any of them could be, or a burnt-out sky would show the lens's falloff upside down.
 
     Parameters
     ----------
@@ -66,7 +69,11 @@ def grade_by_radius(pixels, rows, columns, table, white, graded):
     table : (m, 3, 256) float32
         New value of every old one, for red, green and blue.
     white : float32
-        Largest new value.
+        Largest new value, that of white.
+    burnt : float32
+        Value from which on a channel is taken for burnt out, entirely so at white.
+    brightest : (3,) float32
+        New values of burnt-out pixels.
     graded : (h, w, 3) float32, out
     """
     h, w, _ = pixels.shape
@@ -81,10 +88,15 @@ def grade_by_radius(pixels, rows, columns, table, white, graded):
                 value = pixels[i, j, k]
                 start = low[k, value]
                 graded[i, j, k] = min(start + share * (high[k, value] - start), white)
+            least = np.float32(min(pixels[i, j, 0], pixels[i, j, 1], pixels[i, j, 2]))
+            if least > burnt:
+                for k in range(3):
+                    lacking = max(brightest[k] - graded[i, j, k], np.float32(0))
+                    graded[i, j, k] += lacking * ((least - burnt) / (white - burnt))
 
 
 @njit(cache=True, nogil=True)
-def grade_values_by_radius(pixels, places, table, steps, white, graded):
+def grade_values_by_radius(pixels, places, table, white, limit, burnt, brightest, graded):
     """The same for values between which the tables are interpolated too; beyond their ends their first and last slopes go on.
 
     Parameters
@@ -93,14 +105,17 @@ def grade_values_by_radius(pixels, places, table, steps, white, graded):
     places : (h, w) float32
         In the stack, at most m - 1.
     table : (m, 3, n) float32
-        New values of 0, 1 / steps, .. (n - 1) / steps.
-    steps : float32
+        New values of n old ones, evenly from 0 to white.
     white : float32
-        Largest new value; infinity for floats.
+    limit : float32
+        Largest new value: white for integers, infinity for floats.
+    burnt : float32
+    brightest : (3,) float32
     graded : (h, w, 3) float32, out
     """
     h, w, _ = pixels.shape
     last, last_value = np.int32(table.shape[0] - 2), np.int32(table.shape[2] - 2)
+    steps = np.float32(table.shape[2] - 1) / white
     for i in range(h):
         for j in range(w):
             index = min(np.int32(places[i, j]), last)
@@ -113,7 +128,12 @@ def grade_values_by_radius(pixels, places, table, steps, white, graded):
                 rest = position - np.float32(v)
                 start, end = low[k, v] + rest * (low[k, v + 1] - low[k, v]), high[k, v] + rest * (high[k, v + 1] - high[k, v])
                 value = start + share * (end - start)
-                graded[i, j, k] = white if value > white else value
+                graded[i, j, k] = limit if value > limit else value
+            least = min(np.float32(pixels[i, j, 0]), np.float32(pixels[i, j, 1]), np.float32(pixels[i, j, 2]))
+            if least > burnt:
+                for k in range(3):
+                    lacking = max(brightest[k] - graded[i, j, k], np.float32(0))
+                    graded[i, j, k] += lacking * min((least - burnt) / (white - burnt), np.float32(1))
 
 
 @njit(cache=True, nogil=True)

@@ -26,10 +26,14 @@ def eye(center=((SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2)):
     return Camera("photo", SIZE, 100.0, center, np.eye(3))
 
 
-def radii_of(camera):
+def parts_of(camera):
     w, h = camera.size
-    across, down = squared_radii(camera, Decoded(np.zeros((h, w, 3), np.uint8)), np.arange(w)[None], np.arange(h)[:, None])
-    return (across + down).astype(np.float32)
+    return squared_radii(camera, Decoded(np.zeros((h, w, 3), np.uint8)), np.arange(w), np.arange(h))
+
+
+def radii_of(camera):
+    across, down = parts_of(camera)
+    return (across + down[:, None]).astype(np.float32)
 
 
 def row(generator, *, count=5, step=60, terms=(0.0, 0.0, 0.0), shoulder=0.0, brightness=0.4, noise=0.004, stops=0.3):
@@ -198,6 +202,7 @@ def test_grading_does_what_photometry_says(dtype, lens, shoulder, seed):
     pixels = (
         generator.random((*SIZE[::-1], 3)).astype(np.float32) if white == 1 else generator.integers(0, white + 1, (*SIZE[::-1], 3), dtype)
     )
+    pixels[::2] = pixels[::2, :, :1]  # gray ones are burnt out in all channels now and then
     camera, gain = eye((70.0, 40.0)), np.exp(generator.uniform(-0.5, 0.5, 3))
     photometry = Photometry(("photo",), gain[None], np.array([terms]), shoulder)
     x, y = np.arange(20, 100), np.arange(5, 90)
@@ -210,9 +215,26 @@ def test_grading_does_what_photometry_says(dtype, lens, shoulder, seed):
     light /= np.maximum(1 + terms[0] * distance + terms[1] * distance**2 + terms[2] * distance**3, DARKEST)[..., None]
     expected = encode_srgb(flatten_highlights(light, shoulder)) * white
     expected = np.minimum(expected, white) if white > 1 else expected
+    if any(terms):  # burnt-out pixels become what they would at the farthest corner from (70, 40)
+        farthest = np.maximum(1 + np.polynomial.Polynomial((0, *terms))((70.5**2 + 49.5**2) / (60**2 + 45**2)), DARKEST)
+        brightest = encode_srgb(flatten_highlights(restore_highlights(np.ones(3), shoulder) * gain / farthest, shoulder)) * white
+        burnt = np.clip((part.min(axis=2) / white - 0.97) / 0.03, 0, 1)[..., None]
+        expected += burnt * np.maximum(np.minimum(brightest, white) - expected, 0)
     # 8-bit levels. Tables of a stack are joined by straight lines, which miss a bend: where a shoulder ends, above white, and much more
     # where a falloff meets its limit.
     np.testing.assert_allclose(graded, expected, rtol=0, atol=levels * white / 255)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_burnt_out_sky_does_not_show_the_falloff_upside_down(dtype):
+    photometry = Photometry(("photo",), np.full((1, 3), 0.8), np.array([LENS]))
+    white = full_scale(np.dtype(dtype))
+    pixels = np.full((*SIZE[::-1], 3), white, dtype)
+    graded = make_grading(photometry, 0, eye(), np.dtype(dtype)).grade(pixels, *reversed(parts_of(eye())))
+    np.testing.assert_allclose(np.minimum(graded, white), white)
+    pixels[...] = 0.9 * white  # bright, but not burnt out: the middle is what the gain makes of it
+    graded = make_grading(photometry, 0, eye(), np.dtype(dtype)).grade(pixels, *reversed(parts_of(eye())))
+    assert graded[45, 60, 0] == pytest.approx(white * encode_srgb(decode_srgb(np.array(0.9)) * 0.8), rel=0.01)
 
 
 def test_extreme_floats_stay_in_the_tables():

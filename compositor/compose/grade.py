@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.compose.overlaps import SATURATED
 from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, full_scale, restore_highlights
 from compositor.kernels.tile import grade, grade_by_radius, grade_floats, grade_values_by_radius
 from compositor.photometry import Photometry, falloff
@@ -65,7 +66,8 @@ class Grading:
         if pixels.dtype != np.uint8:
             return self._grade_values(pixels, np.add.outer(down, across))
         graded = np.empty(pixels.shape, np.float32)
-        grade_by_radius(pixels, down, across, self.tables, np.float32(255), graded)
+        white, burnt, brightest = self._highlights(pixels.dtype)
+        grade_by_radius(pixels, down, across, self.tables, white, burnt, brightest, graded)
         return graded
 
     def grade_scattered(self, pixels: Floats32, radii: Floats32) -> Floats32:
@@ -81,10 +83,15 @@ class Grading:
 
     def _grade_values(self, pixels: NDArray[Any], places: Floats32) -> Floats32:
         graded = np.empty(pixels.shape, np.float32)
-        white = full_scale(pixels.dtype)
-        steps = np.float32((self.tables.shape[2] - 1) / white)
-        grade_values_by_radius(pixels, places, self.tables, steps, np.float32(white if white > 1 else np.inf), graded)
+        white, burnt, brightest = self._highlights(pixels.dtype)
+        limit = np.float32(np.inf) if pixels.dtype == np.float32 else white
+        grade_values_by_radius(pixels, places, self.tables, white, limit, burnt, brightest, graded)
         return graded
+
+    def _highlights(self, dtype: np.dtype[Any]) -> tuple[np.float32, np.float32, Floats32]:
+        """White, the value from which on pixels are burnt out, and what becomes of those, (3,)."""
+        white = np.float32(full_scale(dtype))
+        return white, SATURATED * white, np.minimum(self.tables[-1, :, -1], white)
 
 
 def make_grading(photometry: Photometry, photo: int, camera: Camera, dtype: np.dtype[Any], *, small: bool = False) -> Grading | None:
