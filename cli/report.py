@@ -106,6 +106,9 @@ def registration_fields(registration: Registration, seconds: Mapping[str, float]
         "left_out": [{"name": name, "reason": reason} for name, reason in registration.left_out],
         "model": registration.model,
         "error_px": round(registration.error, 4),
+        "confidence": round(registration.confidence, 4),
+        "doubts": list(registration.doubts),
+        "notes": list(registration.notes),
         "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
         "peak_memory_mb": peak_memory_mb(),
     }

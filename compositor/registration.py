@@ -66,6 +66,8 @@ class RegistrationRecord(msgspec.Struct, frozen=True):
     pairs: tuple[Pair, ...] = ()
     error: float = 0.0
     confidence: float = 1.0
+    doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +88,12 @@ class Registration:
     error : float
         Root mean square distance between matched points after adjustment, px of the full-size photos.
     confidence : float
-        Probability of the motion model against the others that were tried, 0 to 1; 1 when it was given.
+        How far the registration can be trusted, 0 to 1: the probability of the motion model against the others that were tried (1 when
+        it was given) times the share of the verified matches that the cameras bring together to within 3 px of the reduced photos.
+    doubts : tuple of str
+        What makes the registration doubtful as a whole, one line each; empty when nothing does.
+    notes : tuple of str
+        What else is worth knowing, one line each: photos whose overlap was found by a second look, pairs that were not believed.
     """
 
     model: MotionModelName
@@ -95,6 +102,8 @@ class Registration:
     pairs: tuple[Pair, ...] = ()
     error: float = 0.0
     confidence: float = 1.0
+    doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """One line, as the cameras' numbers would flood a prompt."""
@@ -123,7 +132,18 @@ class Registration:
             for c in self.cameras
         )
         left_out = tuple(LeftOut(*entry) for entry in self.left_out)
-        record = RegistrationRecord("compositor registration", 1, self.model, photos, left_out, self.pairs, self.error, self.confidence)
+        record = RegistrationRecord(
+            "compositor registration",
+            1,
+            self.model,
+            photos,
+            left_out,
+            self.pairs,
+            self.error,
+            self.confidence,
+            self.doubts,
+            self.notes,
+        )
         return msgspec.json.format(msgspec.json.encode(record)).decode() + "\n"
 
     @classmethod
@@ -153,7 +173,8 @@ class Registration:
             if not (0 <= pair.first < len(cameras) and 0 <= pair.second < len(cameras)):
                 raise RegistrationFileError(f"pair {pair.first}-{pair.second} names a photo that is not in the file; it has {len(cameras)}")
         left_out = tuple((entry.name, entry.reason) for entry in record.left_out)
-        return cls(record.model, tuple(cameras), left_out, record.pairs, record.error, record.confidence)
+        told = record.pairs, record.error, record.confidence, record.doubts, record.notes
+        return cls(record.model, tuple(cameras), left_out, *told)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the registration as JSON.

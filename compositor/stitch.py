@@ -269,6 +269,8 @@ def _register(
         _warn(error.left_out)
         raise TooFewPhotosError(str(error), left_out=(*unreadable, *error.left_out)) from error
     _warn(registration.left_out)
+    for doubt in registration.doubts:
+        logger.warning("%s", doubt)
     return dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
 
 

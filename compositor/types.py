@@ -90,6 +90,8 @@ class Photo:
         When it was taken, seconds; only differences between photos of one camera mean something.
     position : (float, float) or None
         Where it was taken: latitude and longitude, degrees.
+    turned : int
+        Quarter turns clockwise that the file asked for and that were made to have it upright, 0..3. The file may be wrong.
     metadata : mapping
         What the output keeps: ``exif`` (bytes), ``icc`` (bytes); keys are absent when the file has none.
     """
@@ -103,6 +105,7 @@ class Photo:
     exposure: float | None = None
     taken: float | None = None
     position: tuple[float, float] | None = None
+    turned: int = 0
     metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def full(self) -> Decoded:

@@ -21,7 +21,7 @@ from compositor.images.files import AnyPath, open_checked, printable, read_bytes
 from compositor.images.formats import FIRST_BYTES, find_format
 from compositor.images.limits import check_claim, check_size
 from compositor.images.metadata import camera_key, exposure_prior, focal_prior, read_exif
-from compositor.images.samples import Header, Samples, mask_of, reduce_area, turn_upright, upright_size
+from compositor.images.samples import QUARTERS, Header, Samples, mask_of, reduce_area, turn_upright, upright_size
 from compositor.types import Decoded, Photo
 
 __all__ = ["Source", "open_photo", "open_photos", "open_source", "photo_from_array", "photo_names", "read_mask"]
@@ -162,6 +162,7 @@ def open_photo(path: AnyPath, *, name: str | None = None, is_mask: bool = False)
         exposure=exposure_prior(exif),
         taken=exif.taken,
         position=exif.position,
+        turned=QUARTERS.get(exif.orientation, 0),
         metadata=metadata,
     )
 

@@ -102,6 +102,9 @@ TURNS = {
     8: (True, False, True),
 }
 
+QUARTERS = {3: 2, 6: 1, 8: 3}
+"""Quarter turns clockwise by EXIF orientation; mirrored photos, which no camera makes, are not counted among the turned."""
+
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     """Width and height of a picture of this stored size once it is upright."""

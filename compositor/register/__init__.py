@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from compositor.errors import ReadError, TooFewPhotosError
@@ -16,11 +19,12 @@ from compositor.heap import give_back_memory
 from compositor.options import RegisterOptions
 from compositor.register.features import Picture, read_picture
 from compositor.register.plug import Detect, choose_source
-from compositor.registration import Registration
-from compositor.types import Features, Matcher, Photo, Progress
+from compositor.registration import Pair, Registration
+from compositor.types import Camera, Features, Matcher, Photo, Progress
 
 if TYPE_CHECKING:
-    from compositor.register.graph import Verdicts
+    from compositor.register.parallax import Agreement
+    from compositor.register.solve import Solution
 
 __all__ = ["register_photos"]
 
@@ -60,32 +64,101 @@ def register_photos(
         readable, features, left_out = all_features(photos, options, detect, pool, tell)
         give_back_memory()
         # Only now: importing Numba takes longer than finding the features of two photos.
-        from compositor.register.graph import connected_groups, match_photos
-        from compositor.register.solve import solve
+        from compositor.register.graph import groups_of, match_photos
+        from compositor.register.ladder import climb
+        from compositor.register.parallax import agreement
+        from compositor.register.reasons import few_message, no_overlap
+        from compositor.register.solve import level, solve
+
+        # A matcher is asked in the order given: whatever that does to it is its own affair.
+        order = order_of_content(features) if matcher is None else list(range(len(readable)))
+        readable, features = [readable[k] for k in order], [features[k] for k in order]
+        pixels = [reduced_pixel(photo, options) for photo in readable]
 
         tell("match", 0, 1)
-        verdicts = match_photos(readable, features, [reduced_pixel(p, options) for p in readable], pool, propose, tell)
-        matches = [v.match for v in verdicts.values() if v.match]
-        groups = connected_groups(len(readable), matches)
-        for group in groups[1:]:
-            left_out += [(readable[i].name, no_overlap(i, groups[0], readable, verdicts)) for i in group]
-        if not groups or len(groups[0]) < 2:
-            raise TooFewPhotosError(few_message(photos), left_out=tuple(left_out))
+        verdicts = match_photos(readable, features, pixels, pool, propose, tell)
+        verdicts, rescued, tried = climb(readable, features, verdicts, pixels, options, pool, own_features=matcher is None)
+        groups = groups_of(len(readable), verdicts)
+        alone = [] if groups and len(groups[0]) > 1 else groups[:1]
+        as_given = [sorted(group, key=lambda i: order[i]) for group in groups]
+        reasons = {i: no_overlap(i, as_given, readable, verdicts, tried) for group in [*alone, *groups[1:]] for i in group}
+        if alone or not groups:
+            raise TooFewPhotosError(few_message(photos, list(verdicts.values())), left_out=(*left_out, *named(reasons, readable, order)))
         tell("adjust", 0, 1)
         inside = set(groups[0])
-        solution = solve(readable, features, groups[0], [m for m in matches if m.first in inside], options)
+        matches = [v.match for v in verdicts.values() if v.match and v.match.first in inside]
+        solution = solve(readable, features, groups[0], matches, options)
+        agreed = agreement(solution.cameras, verdicts)
+    left_out += named(reasons | solution.left_out, readable, order)
+    used = sorted(solution.cameras, key=lambda i: order[i])
+    light = np.array([brightening(features[i].picture) for i in used])
+    cameras = level([solution.cameras[i] for i in used], solution.model, options, [readable[i].turned for i in used], light)
+    saved = {readable[i].name: rescued[i] for i in sorted(rescued, key=lambda i: order[i])}
+    return registration_of(solution, dict(zip(used, cameras, strict=True)), left_out, agreed, saved)
+
+
+def order_of_content(features: Sequence[Features]) -> list[int]:
+    """The order in which photos are worked on: that of their content, so that the order in which they are given changes nothing.
+
+    It does for sets so large that only likely pairs are compared, as the order given is a hint which those are.
+    """
+    from compositor.register.candidates import FEW_PHOTOS
+
+    if len(features) > FEW_PHOTOS:
+        return list(range(len(features)))
+    digests = [hashlib.blake2b(f.picture.tobytes()).digest() for f in features]
+    return sorted(range(len(features)), key=lambda k: digests[k])
+
+
+def named(reasons: Mapping[int, str], photos: Sequence[Photo], order: Sequence[int]) -> list[tuple[str, str]]:
+    """Name and reason of photos, in the order in which they were given."""
+    return [(photos[i].name, reasons[i]) for i in sorted(reasons, key=lambda i: order[i])]
+
+
+def registration_of(
+    solution: Solution, cameras: Mapping[int, Camera], left_out: Sequence[tuple[str, str]], agreed: Agreement, saved: Mapping[str, str]
+) -> Registration:
+    """The registration of cameras, by photo index in the order in which they were given, with what is to be said of it."""
+    from compositor.register.reasons import dispute_notes, misfit, same_view_notes, saved_note
+
+    place = {i: k for k, i in enumerate(cameras)}
+    ends = [sorted((place[p.first], place[p.second])) for p in solution.pairs]
+    counted = sorted((a, b, p.inliers, p.error) for (a, b), p in zip(ends, solution.pairs, strict=True))
+    pairs, used = tuple(Pair(*numbers) for numbers in counted), tuple(cameras.values())
+    notes = [saved_note(name, step) for name, step in saved.items()]
+    notes += same_view_notes(used, pairs)
+    notes += dispute_notes(solution.disputes, {i: camera.name for i, camera in cameras.items()})
+    for note in notes:
+        logger.info("%s", note)
+    registration = Registration(
+        solution.model,
+        used,
+        tuple(left_out),
+        pairs,
+        solution.error,
+        confidence=solution.confidence * agreed.share,
+        doubts=misfit(agreed, used),
+        notes=tuple(notes),
+    )
+    first = used[0]
     logger.info(
         "%d photos, model %s (confidence %.2f), error %.2f px, focal length %.0f px, lens k1 %+.3f k2 %+.3f",
-        len(solution.cameras),
-        solution.model,
-        solution.confidence,
-        solution.error,
-        solution.cameras[0].focal,
-        *solution.cameras[0].distortion,
+        len(used),
+        registration.model,
+        registration.confidence,
+        registration.error,
+        first.focal,
+        *first.distortion,
     )
-    return Registration(
-        solution.model, tuple(solution.cameras), tuple(left_out), tuple(solution.pairs), solution.error, confidence=solution.confidence
-    )
+    return registration
+
+
+def brightening(picture: NDArray[np.uint8]) -> tuple[float, float]:
+    """How a picture brightens to the right and downward: correlation of brightness with position."""
+    coarse = cv2.resize(picture[::8, ::8], (16, 16), interpolation=cv2.INTER_AREA).astype(np.float64)
+    position = np.linspace(-1, 1, 16) / np.sqrt(np.mean(np.linspace(-1, 1, 16) ** 2))
+    varying = (coarse - coarse.mean()) / (coarse.std() + 4)  # four gray levels: a fog brightens nowhere
+    return float(np.mean(varying * position)), float(np.mean(varying * position[:, None]))
 
 
 def all_features(
@@ -133,22 +206,3 @@ def reduced_pixel(photo: Photo, options: RegisterOptions) -> float:
     """Size of a pixel of the reduced photo, in full-size px."""
     w, h = photo.size
     return float(max(1.0, np.sqrt(w * h / (options.registration_megapixels * 1e6))))
-
-
-def no_overlap(i: int, group: Sequence[int], photos: Sequence[Photo], verdicts: Verdicts) -> str:
-    """Why photo ``i`` is not in ``group``, with the numbers of its best attempt."""
-    tries = [(v.inliers, -v.needed, pair) for pair, v in verdicts.items() if i in pair and (pair[0] in group or pair[1] in group)]
-    if not tries:
-        return "no overlap found with any other photo"
-    inliers, needed, pair = max(tries)
-    other = photos[pair[0] if pair[1] == i else pair[1]].name
-    return f"no overlap found: best with {other}, {inliers} matching points agree, {-needed} needed"
-
-
-def few_message(photos: Sequence[Photo]) -> str:
-    """One line for a set without two overlapping photos."""
-    if not photos:
-        return "no photo could be used; give at least two overlapping photos"
-    if len(photos) == 1:
-        return f"{photos[0].name} is the only photo that could be used; give at least two overlapping photos"
-    return f"fewer than two of {len(photos)} photos overlap, the warnings say why; neighbours should share about a third of their view"

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.register.least_squares import Problem, noise_scale, robust_cost
+from compositor.register.least_squares import PRIOR_SIGMA, Problem, noise_scale, robust_cost
 from compositor.register.models import MODELS
 from compositor.register.plane import fit_motion
-from compositor.types import Match
+from compositor.types import Camera, Match
 
-__all__ = ["Choice", "choose", "worth_trying"]
+__all__ = ["Choice", "choose", "lens_strangeness", "worth_trying"]
 
 SAMPLE = 100
 """Matches of a pair that are looked at to see which models can be right at all."""
@@ -28,6 +28,12 @@ PAIRS = 200
 
 BETTER = 1.5
 """How much smaller a homography's error must be for a moving camera to be more likely than a turning one whose lens is not quite known."""
+
+TURNING = 4.0
+"""Logarithm of how much more common turning cameras are than planes seen from anywhere."""
+
+STRANGE = 8.0
+"""Strangeness of a lens beyond which a turning camera with it needs no excuse to be doubted: four standard deviations in one number."""
 
 FLOOR = 0.1
 """Errors below this many px are told apart by nothing that could be seen."""
@@ -48,7 +54,7 @@ class Choice:
     confidence: float
 
 
-def worth_trying(matches: Sequence[Match], rotation_error: float) -> list[str]:
+def worth_trying(matches: Sequence[Match], rotation_error: float, *, strangeness: float) -> list[str]:
     """Planar models that could explain the matches at least about as well as turning cameras do.
 
     Each pair on its own is fitted with each model: no joint adjustment can do better than that.
@@ -58,6 +64,8 @@ def worth_trying(matches: Sequence[Match], rotation_error: float) -> list[str]:
     matches : sequence of Match
     rotation_error : float
         Median error, px, of the adjusted rotation model.
+    strangeness : float
+        How much speaks against its lens, as ``lens_strangeness`` tells it.
 
     Returns
     -------
@@ -67,7 +75,9 @@ def worth_trying(matches: Sequence[Match], rotation_error: float) -> list[str]:
     asked = matches[:: -(-len(matches) // PAIRS)]
     errors = {name: np.median(np.concatenate([pair_errors(m, name) for m in asked])) for name, model in MODELS.items() if model.planar}
     simple = [name for name in ("translation", "similarity", "affine") if errors[name] <= BETTER * limit]
-    return simple + (["homography"] if BETTER * errors["homography"] <= limit else [])
+    # A turning camera with a lens to suit explains nearly anything of one pair: what it is up against must be known.
+    doubtful = strangeness >= STRANGE or len(matches) == 1
+    return simple + (["homography"] if doubtful or BETTER * errors["homography"] <= limit else [])
 
 
 def pair_errors(match: Match, name: str) -> NDArray[np.float64]:
@@ -81,7 +91,7 @@ def pair_errors(match: Match, name: str) -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - target, axis=1) * unit)
 
 
-def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int], problem: Problem) -> Choice:
+def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int], problem: Problem, *, strangeness: float = 0.0) -> Choice:
     """The model that explains the matches with the least freedom.
 
     Parameters
@@ -92,18 +102,41 @@ def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int
         Number of adjusted parameters by model.
     problem : Problem
         The matches.
+    strangeness : float
+        How much speaks against the lens of the rotation model, as ``lens_strangeness`` tells it.
 
     Returns
     -------
     Choice
     """
     scales = {name: max(noise_scale(table, problem), FLOOR) for name, table in tables.items()}
-    allowed = [name for name in tables if name != "homography" or BETTER * scales[name] <= scales.get("rotation", np.inf)]
-    scale = min(scales[name] for name in allowed)
+    turning = strangeness < STRANGE and "rotation" in tables
+    allowed = [name for name in tables if name != "homography" or not turning or BETTER * scales[name] <= scales["rotation"]]
     share = problem.independent / len(problem.first)
-    evidence = {
-        name: -robust_cost(tables[name], problem, scale) / scale**2 * share - unknowns[name] * np.log(2 * problem.independent) / 2
-        for name in allowed
+    beforehand = {"rotation": -strangeness, "homography": -TURNING if "rotation" in tables else 0.0}
+
+    def evidence(name: str, scale: float) -> float:
+        freedom = unknowns[name] * np.log(2 * problem.independent) / 2
+        return float(beforehand.get(name, 0.0) - robust_cost(tables[name], problem, scale) / scale**2 * share - freedom)
+
+    scale = min(scales[name] for name in allowed)
+    known = {name: evidence(name, scale) for name in allowed}
+    best = max(allowed, key=lambda name: known[name])
+    odds = [known[name] - known[best] for name in allowed]
+    # What fits better, but not so much better that it is believed, leaves the question open at the most.
+    wide = BETTER * scales[best]
+    odds += [min(0.0, evidence(name, wide) - evidence(best, wide)) for name in tables if name not in allowed]
+    return Choice(best, float(1 / np.sum(np.exp(np.clip(odds, -700, 0)))))
+
+
+def lens_strangeness(cameras: Sequence[Camera]) -> float:
+    """How much speaks against cameras having such lenses, in units of log probability.
+
+    It is 0 for lenses without faults, and 2 where one number is two standard deviations from what is usual.
+    """
+    lenses = {
+        (c.center[0] - (c.size[0] - 1) / 2, c.center[1] - (c.size[1] - 1) / 2, *(d * c.focal for d in c.distortion), c.focal)
+        for c in cameras
     }
-    best = max(allowed, key=lambda name: evidence[name])
-    return Choice(best, float(1 / np.sum([np.exp(np.clip(e - evidence[best], -700, 0)) for e in evidence.values()])))
+    numbers = np.unique(np.round([[x / focal for x in faults] for *faults, focal in lenses], 4), axis=0)
+    return float(np.sum((numbers / PRIOR_SIGMA[1:]) ** 2) / 2)

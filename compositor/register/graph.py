@@ -13,7 +13,7 @@ from compositor.register.matching import Verdict, match_features, match_pair
 from compositor.register.plug import Points, Propose
 from compositor.types import Features, Match, Photo, Progress
 
-__all__ = ["Verdicts", "connected_groups", "match_photos", "spanning_tree"]
+__all__ = ["Verdicts", "connected_groups", "groups_of", "match_photos", "spanning_tree"]
 
 FEW_PHOTOS = 8
 """Up to this many photos every pair is compared in full."""
@@ -81,7 +81,7 @@ def match_photos(
 
     candidates = likely if n <= FEW_PHOTOS or not recognisable else promising_pairs(features, likely, pool)
     verdicts = compare(candidates)
-    groups = connected_groups(n, (v.match for v in verdicts.values() if v.match))
+    groups = groups_of(n, verdicts)
     if len(groups) > 1 and len(candidates) < len(likely):
         group_of = {i: k for k, group in enumerate(groups) for i in group}
         verdicts |= compare(p for p in likely if p not in verdicts and group_of[p[0]] != group_of[p[1]])
@@ -118,6 +118,11 @@ def connected_groups(n: int, matches: Iterable[Match]) -> list[list[int]]:
     for i in range(n):
         groups.setdefault(root(i), []).append(i)
     return sorted(groups.values(), key=lambda group: (-len(group), group[0]))
+
+
+def groups_of(n: int, verdicts: Verdicts) -> list[list[int]]:
+    """Photos that hang together by what comparing them came to."""
+    return connected_groups(n, (v.match for v in verdicts.values() if v.match))
 
 
 def spanning_tree(group: Sequence[int], matches: Sequence[Match]) -> list[tuple[int, int, Match]]:

@@ -52,11 +52,23 @@ class Verdict:
         Matches that agree with one homography.
     needed : int
         How many it would have taken.
+    candidates : ((n, 2) float64, (n, 2) float64)
+        All points that were matched, right or wrong, in full-size pixels of either photo.
+    homography : (3, 3) float64 or None
+        The one that most matches agree with, believed or not.
+    alike : bool
+        The pictures agree around the matched points as far as was looked.
+    pixel : float
+        Size of a reduced pixel in full-size px.
     """
 
     match: Match | None
     inliers: int
     needed: int
+    candidates: tuple[NDArray[np.float64], NDArray[np.float64]]
+    homography: NDArray[np.float64] | None = None
+    alike: bool = True
+    pixel: float = 1.0
 
 
 def match_features(first: Features, second: Features, *, most: int | None = None) -> NDArray[np.int64]:
@@ -135,19 +147,18 @@ def match_pair(
         proposed = features[0].points[rows[:, 0]], features[1].points[rows[:, 1]]
     points = distinct(*proposed)
     if len(points[0]) < ALPHA:
-        return Verdict(None, 0, int(ALPHA) + 1)
+        return Verdict(None, 0, int(ALPHA) + 1, points, pixel=pixel)
     homography, inlier = cv2.findHomography(points[0], points[1], cv2.USAC_MAGSAC, THRESHOLD * pixel, maxIters=5000, confidence=0.9999)
     if homography is None or not plausible(homography, sizes[0]):
-        return Verdict(None, 0, int(ALPHA) + 1)
+        return Verdict(None, 0, int(ALPHA) + 1, points, pixel=pixel)
     inside = inlier.ravel().astype(bool)
     overlapping = in_overlap(homography, points[0], sizes[1]) & in_overlap(np.linalg.inv(homography), points[1], sizes[0])
     needed = ALPHA + BETA * np.count_nonzero(overlapping | inside)
     inliers = int(np.count_nonzero(inside))
     match = refine_match(Match(*indices, points[0][inside], points[1][inside], homography, len(proposed[0]), pixel), *features)
     believed = inliers > needed or exact(match, sizes[0])
-    if not believed or not same_scene(match, features, sizes):
-        return Verdict(None, inliers, int(needed) + 1)
-    return Verdict(match, inliers, int(needed) + 1)
+    alike = not believed or same_scene(match, features, sizes)
+    return Verdict(match if believed and alike else None, inliers, int(needed) + 1, points, homography, alike, pixel)
 
 
 def exact(match: Match, size: tuple[int, int]) -> bool:

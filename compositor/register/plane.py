@@ -93,13 +93,27 @@ def flatten(cameras: Sequence[Camera], model: MotionModel) -> list[Camera]:
     views = least_distorted(views, rays, motions) if motions else views
     middles = np.array([view @ (0, 0, 1) for view in views])
     turns = np.array([(slope[0, 0] + slope[1, 1]) + 1j * (slope[1, 0] - slope[0, 1]) for slope in slopes(views, rays)[:, 0]])
-    turn = np.sum(turns / np.abs(turns))
-    # Strips flown forth and back have no common upright; the first photo's will do.
-    turn = turn / abs(turn) if abs(turn) > 0.2 * len(turns) else turns[0] / abs(turns[0])
+    turn = common_turn(turns / np.abs(turns))
     x, y = (middles[:, :2] / middles[:, 2:]).mean(axis=0)
     upright = np.array([[turn.real, turn.imag, 0], [-turn.imag, turn.real, 0], [0, 0, 1]]) if model.name != "translation" else np.eye(3)
     world = upright @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
     return [c.looking(world @ view / (world @ view)[2, 2]) for c, view in zip(cameras, views, strict=True)]
+
+
+def common_turn(turns: NDArray[np.complex128]) -> complex:
+    """The direction, of length 1, that most photos agree is theirs; some may lie on their sides, which must not tilt the others.
+
+    Strips flown forth and back have no common upright; the first photo's will do.
+    """
+    fourfold = np.sum(turns**4)
+    if abs(fourfold) < 0.2 * len(turns):
+        return complex(turns[0])
+    square = fourfold**0.25 / abs(fourfold) ** 0.25
+    quarters = np.round(np.angle(turns / square) / (np.pi / 2)).astype(int) % 4
+    counts = np.bincount(quarters, minlength=4)
+    own = quarters[0] if counts[quarters[0]] >= 0.8 * counts.max() else int(counts.argmax())
+    turn = np.sum(turns * 1j ** (own - quarters))
+    return complex(turn / abs(turn))
 
 
 def least_distorted(views: Floats, rays: Floats, motions: Sequence[Floats]) -> Floats:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compositor.options import RegisterOptions
 from compositor.register.adjust import Adjustment, adjust, adjust_plane
-from compositor.register.choose import Choice, choose, worth_trying
-from compositor.register.graph import connected_groups, spanning_tree
+from compositor.register.blame import Dispute, accuse, agreeing, blame, disputed, largest_rest
+from compositor.register.choose import Choice, choose, lens_strangeness, worth_trying
+from compositor.register.graph import spanning_tree
+from compositor.register.grow import grow
 from compositor.register.initialize import first_cameras
 from compositor.register.least_squares import Problem
 from compositor.register.models import MODELS
@@ -22,15 +24,13 @@ from compositor.register.straighten import straighten
 from compositor.registration import MotionModelName, Pair
 from compositor.types import Camera, Features, Match, Photo
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Solution", "level", "solve"]
 
-DISAGREEING = 5.0
-"""A pair whose median error is this many px of the reduced photos, or times the set's median, is one that merely looks alike."""
+ROUNDS = 4
+"""Adjustments after growing, each to the pairs that agree with the one before; two are usual."""
 
 HORIZON = 0.05
 """Depth of a photo's farthest corner against its nearest, below which it looks along the plane rather than at it."""
-
-logger = logging.getLogger("compositor")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,24 +43,30 @@ class Solution:
         Motion model.
     confidence : float
         Its probability against the others that were tried.
-    cameras : list of Camera
-        In the order of the group.
+    cameras : dict
+        Camera by photo index; of the photos that fit.
     pairs : list of Pair
-        The overlaps that were believed.
+        The overlaps that were believed, by photo indices.
     error : float
         Root mean square distance between matched points, px.
+    left_out : dict
+        Reason by photo index, of photos whose matches the others contradict.
+    disputes : list of Dispute
+        Pairs that the others contradict, between photos that fit.
     """
 
     model: MotionModelName
     confidence: float
-    cameras: list[Camera]
+    cameras: dict[int, Camera]
     pairs: list[Pair]
     error: float
+    left_out: dict[int, str]
+    disputes: list[Dispute]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fit:
-    """One model's adjustment, and the matches that it could explain."""
+    """One model's adjustment, and the matches that it was estimated from."""
 
     adjusted: Adjustment
     matches: list[Match]
@@ -71,6 +77,8 @@ def solve(
 ) -> Solution:
     """Find the cameras of photos that hang together.
 
+    A photo whose matches the others contradict spoils what it touches: it is left out, and the rest is solved again without it.
+
     Parameters
     ----------
     photos : sequence of Photo
@@ -78,7 +86,7 @@ def solve(
     features : sequence of Features
         Of every photo.
     group : sequence of int
-        Indices of the photos that hang together.
+        Indices of the photos that hang together, in ascending order.
     matches : sequence of Match
         Between photos of the group.
     options : RegisterOptions
@@ -87,41 +95,67 @@ def solve(
     -------
     Solution
     """
-    fits = {}
+    left_out: dict[int, str] = {}
+    while True:
+        fitted, choice = best_fit(photos, group, matches, options)
+        disputes = disputed(matches, cameras_by_photo(group, fitted))
+        blamed = blame(matches, disputes)
+        rest = largest_rest(group, matches, blamed)
+        if not blamed or len(rest) < 2:
+            break
+        left_out |= accuse(photos, group, rest, blamed, disputes)
+        group, matches = rest, [m for m in matches if m.first in rest and m.second in rest]
+    if choice.model == "rotation" and worth_sharpening(fitted.adjusted, fitted.matches):
+        fitted = fit(photos, group, sharpen(fitted.matches, cameras_by_photo(group, fitted), features), "rotation", options)
+    return solution(group, fitted, choice, left_out, disputes)
+
+
+def cameras_by_photo(group: Sequence[int], fitted: Fit) -> dict[int, Camera]:
+    """The adjusted camera of every photo."""
+    return dict(zip(group, fitted.adjusted.cameras, strict=True))
+
+
+def best_fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match], options: RegisterOptions) -> tuple[Fit, Choice]:
+    """The adjustment of the motion model that explains the matches best."""
+    fits, names, strangeness = dict[str, Fit](), [str(options.model)], 0.0
     if options.model in ("auto", "rotation"):
         fits["rotation"] = fit(photos, group, matches, "rotation", options)
-        middling = float(np.median(fits["rotation"].adjusted.errors))
-        names = worth_trying(matches, middling) if options.model == "auto" else []
-    else:
-        names = [options.model]
+        turning, names = fits["rotation"].adjusted, []
+        strangeness = lens_strangeness(turning.cameras)
+        if options.model == "auto":
+            names = worth_trying(matches, float(np.median(turning.errors)), strangeness=strangeness)
     fits |= {name: fit(photos, group, matches, name, options) for name in names}
     fits = {name: f for name, f in fits.items() if name == options.model or not MODELS[name].planar or upright(f.adjusted.cameras)}
-    problem = Problem.of(matches, {i: k for k, i in enumerate(group)})
     choice = Choice(next(iter(fits)), 1.0)
     if len(fits) > 1:
-        choice = choose({n: f.adjusted.table for n, f in fits.items()}, {n: f.adjusted.unknowns for n, f in fits.items()}, problem)
-    fitted = fits[choice.model]
-    if choice.model == "rotation" and worth_sharpening(fitted.adjusted, fitted.matches):
-        cameras = dict(zip(group, fitted.adjusted.cameras, strict=True))
-        fitted = fit(photos, group, sharpen(fitted.matches, cameras, features), "rotation", options)
-    return solution(group, fitted, choice, options)
+        problem = Problem.of(matches, {i: k for k, i in enumerate(group)})
+        tables, unknowns = {n: f.adjusted.table for n, f in fits.items()}, {n: f.adjusted.unknowns for n, f in fits.items()}
+        choice = choose(tables, unknowns, problem, strangeness=strangeness)
+    return fits[choice.model], choice
 
 
 def fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match], name: str, options: RegisterOptions) -> Fit:
-    """Adjust one model; where a pair contradicts all others, once more without it."""
+    """Adjust one model to all matches at once; where some contradict the others, grow it from photo to photo instead."""
     model, position = MODELS[name], {i: k for k, i in enumerate(group)}
     steps = spanning_tree(group, matches)
     unit = float(np.median([max(photos[i].size) for i in group]))
-    cameras = first_views(photos, steps, model, unit=unit) if model.planar else first_cameras(photos, matches, steps)
-    guess = [cameras[i] for i in group]
-    kept = list(matches)
-    for _ in range(2):
-        problem = Problem.of(kept, position)
-        adjusted = adjust_plane(guess, problem, model) if model.planar else adjust(guess, problem, focal=options.focal)
-        agreed = agreeing(photos, kept, problem, adjusted)
-        if len(agreed) == len(kept):
+
+    def adjusted_to(cameras: Mapping[int, Camera], kept: Sequence[Match]) -> Adjustment:
+        guess, problem = [cameras[i] for i in group], Problem.of(kept, position)
+        return adjust_plane(guess, problem, model) if model.planar else adjust(guess, problem, focal=options.focal)
+
+    first = first_views(photos, steps, model, unit=unit) if model.planar else first_cameras(photos, matches, steps)
+    adjusted, kept = adjusted_to(first, matches), list(matches)
+    cameras = dict(zip(group, adjusted.cameras, strict=True))
+    if len(agreeing(matches, cameras)) == len(matches):
+        return Fit(adjusted, kept)
+    cameras, kept = grow(cameras, matches, model), []
+    for _ in range(ROUNDS):
+        agreed = agreeing(matches, cameras)
+        if agreed == kept:
             break
-        kept, guess = agreed, adjusted.cameras
+        adjusted, kept = adjusted_to(cameras, agreed), agreed
+        cameras = dict(zip(group, adjusted.cameras, strict=True))
     return Fit(adjusted, kept)
 
 
@@ -133,34 +167,22 @@ def upright(cameras: Sequence[Camera]) -> bool:
     return bool((depth > HORIZON * np.abs(depth).max(axis=1, keepdims=True)).all() and (np.linalg.det(views) > 0).all())
 
 
-def agreeing(photos: Sequence[Photo], matches: Sequence[Match], problem: Problem, adjusted: Adjustment) -> list[Match]:
-    """Matches that the adjusted cameras can explain; a pair that all others contradict is dropped unless a photo hangs on it alone."""
-    medians = np.array([np.median(adjusted.errors[a:b]) for a, b in zip(problem.offsets, problem.offsets[1:], strict=False)])
-    kept = list(matches)
-    for k in np.argsort(-medians, kind="stable"):
-        match = matches[k]
-        without = [m for m in kept if m is not match]
-        if medians[k] <= DISAGREEING * max(match.pixel, float(np.median(medians))):
-            break
-        if len(connected_groups(len(photos), without)) == len(connected_groups(len(photos), kept)):
-            names = photos[match.first].name, photos[match.second].name
-            logger.info("%s and %s look alike, but the other photos say they do not overlap", *names)
-            kept = without
-    return kept
-
-
-def solution(group: Sequence[int], fitted: Fit, choice: Choice, options: RegisterOptions) -> Solution:
-    """The chosen model's cameras, upright, and how well they fit."""
-    position = {i: k for k, i in enumerate(group)}
-    problem, adjusted = Problem.of(fitted.matches, position), fitted.adjusted
+def solution(group: Sequence[int], fitted: Fit, choice: Choice, left_out: dict[int, str], disputes: list[Dispute]) -> Solution:
+    """The chosen model's cameras, and how well they fit."""
+    problem, adjusted = Problem.of(fitted.matches, {i: k for k, i in enumerate(group)}), fitted.adjusted
     pairs = [
-        Pair(position[m.first], position[m.second], m.inliers, float(np.median(adjusted.errors[a:b])))
+        Pair(m.first, m.second, m.inliers, float(np.median(adjusted.errors[a:b])))
         for m, a, b in zip(fitted.matches, problem.offsets, problem.offsets[1:], strict=False)
     ]
-    cameras = adjusted.cameras
-    if MODELS[choice.model].planar:
-        cameras = flatten(cameras, MODELS[choice.model])
-    elif options.straighten:
-        cameras = straighten(cameras)
     error = float(np.sqrt(np.mean(np.minimum(adjusted.errors, 1e3) ** 2)))
-    return Solution(cast(MotionModelName, choice.model), choice.confidence, cameras, pairs, error)
+    cameras = cameras_by_photo(group, fitted)
+    return Solution(cast(MotionModelName, choice.model), choice.confidence, cameras, pairs, error, left_out, disputes)
+
+
+def level(
+    cameras: Sequence[Camera], model: MotionModelName, options: RegisterOptions, turned: Sequence[int], brightening: NDArray[np.float64]
+) -> list[Camera]:
+    """The same cameras in a world whose horizon is level, or on a plane that is looked at squarely."""
+    if MODELS[model].planar:
+        return flatten(cameras, MODELS[model])
+    return straighten(cameras, turned, brightening) if options.straighten else list(cameras)
