@@ -19,6 +19,7 @@ __all__ = ["JPEG_QUALITY", "ComposeOptions", "CorrectOptions", "RegisterOptions"
 FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
 ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
 FocalMethod = Literal["auto", "shared", "per-photo"]
+LocalMethod = Literal["auto", "mesh", "none"]
 Projection = Literal["auto", "plane", "cylindrical", "spherical"]
 ExposureMethod = Literal["full", "gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
@@ -115,6 +116,9 @@ class RegisterOptions(RunOptions):
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
     cache: str = option("", "Folder that keeps features between runs; a photo's are found again by what it shows.")
     straighten: bool = option(True, "Turn the panorama so that its horizon is level.")
+    local_alignment: LocalMethod = option(
+        "auto", "Bend photos a little where parallax or the lens leaves overlaps apart: if matches ask for it, whenever it helps, or never."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

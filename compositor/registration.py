@@ -13,17 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.errors import RegistrationFileError
+from compositor.geometry.mesh import steepness
 from compositor.images.files import write_atomically
 from compositor.types import Camera
 
-__all__ = ["Pair", "Registration"]
+__all__ = ["LocalAlignment", "Pair", "Registration"]
 
 LARGEST_FILE = 64 * 2**20
+STEEPEST = 0.9
+"""Beyond one a mesh folds; close to it, undoing it takes for ever."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Pixel = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 Row = tuple[Number, Number, Number]
+MeshRow = Annotated[tuple[tuple[Pixel, Pixel], ...], msgspec.Meta(min_length=4, max_length=1000)]
+MeshRows = Annotated[tuple[MeshRow, ...], msgspec.Meta(min_length=4, max_length=1000)]
 MotionModelName = Literal["rotation", "translation", "similarity", "affine", "homography"]
 
 
@@ -36,6 +41,18 @@ class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: float
 
 
+class LocalAlignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the cameras' meshes do, in px of the full-size photos.
+
+    ``before`` and ``after`` are the typical distance between points of the overlaps that meshes were not fitted to, without meshes and
+    with them; ``bending`` is how far a straight line gets from straight at most.
+    """
+
+    before: float
+    after: float
+    bending: float
+
+
 class PhotoRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One camera as the file holds it."""
 
@@ -46,6 +63,7 @@ class PhotoRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     rotation: tuple[Row, Row, Row]
     distortion: tuple[Number, Number] = (0.0, 0.0)
     plane: tuple[Row, Row, Row] | None = None
+    mesh: MeshRows | None = None
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -68,6 +86,7 @@ class RegistrationRecord(msgspec.Struct, frozen=True):
     confidence: float = 1.0
     doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    local: LocalAlignment | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,6 +113,8 @@ class Registration:
         What makes the registration doubtful as a whole, one line each; empty when nothing does.
     notes : tuple of str
         What else is worth knowing, one line each: photos whose overlap was found by a second look, pairs that were not believed.
+    local : LocalAlignment or None
+        What the cameras' meshes do; None where they have none.
     """
 
     model: MotionModelName
@@ -104,6 +125,7 @@ class Registration:
     confidence: float = 1.0
     doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    local: LocalAlignment | None = None
 
     def __repr__(self) -> str:
         """One line, as the cameras' numbers would flood a prompt."""
@@ -127,10 +149,7 @@ class Registration:
 
     def to_json(self) -> str:
         """The registration as versioned JSON text; reading it back gives exactly the same numbers."""
-        photos = tuple(
-            PhotoRecord(c.name, c.size, c.focal, c.center, rows_of(c.rotation), c.distortion, None if c.plane is None else rows_of(c.plane))
-            for c in self.cameras
-        )
+        photos = tuple(record_of(camera) for camera in self.cameras)
         left_out = tuple(LeftOut(*entry) for entry in self.left_out)
         record = RegistrationRecord(
             "compositor registration",
@@ -143,6 +162,7 @@ class Registration:
             self.confidence,
             self.doubts,
             self.notes,
+            self.local,
         )
         return msgspec.json.format(msgspec.json.encode(record)).decode() + "\n"
 
@@ -168,12 +188,12 @@ class Registration:
             if mirrored or (plane is None) != (record.model == "rotation"):
                 message = f"{p.name} does not fit the model {record.model}; photos of a plane have a «plane» that does not mirror"
                 raise RegistrationFileError(message)
-            cameras.append(Camera(p.name, p.size, p.focal, p.center, rotation, p.distortion, plane))
+            cameras.append(Camera(p.name, p.size, p.focal, p.center, rotation, p.distortion, plane, mesh_of(p)))
         for pair in record.pairs:
             if not (0 <= pair.first < len(cameras) and 0 <= pair.second < len(cameras)):
                 raise RegistrationFileError(f"pair {pair.first}-{pair.second} names a photo that is not in the file; it has {len(cameras)}")
         left_out = tuple((entry.name, entry.reason) for entry in record.left_out)
-        told = record.pairs, record.error, record.confidence, record.doubts, record.notes
+        told = record.pairs, record.error, record.confidence, record.doubts, record.notes, record.local
         return cls(record.model, tuple(cameras), left_out, *told)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -223,7 +243,37 @@ def scaled(camera: Camera, size: tuple[int, int]) -> Camera:
             f"{camera.name} has {found} pixels, which is no scaled version of the registered {needed}; register it anew"
         )
     center = ((camera.center[0] + 0.5) * x - 0.5, (camera.center[1] + 0.5) * y - 0.5)
-    return dataclasses.replace(camera, size=size, center=center, focal=camera.focal * (x + y) / 2)
+    mesh = None if camera.mesh is None else camera.mesh * (x, y)
+    return dataclasses.replace(camera, size=size, center=center, focal=camera.focal * (x + y) / 2, mesh=mesh)
+
+
+def record_of(camera: Camera) -> PhotoRecord:
+    """A camera as the file holds it."""
+    c = camera
+    plane = None if c.plane is None else rows_of(c.plane)
+    mesh = None if c.mesh is None else tuple(tuple((float(x), float(y)) for x, y in row) for row in c.mesh)
+    return PhotoRecord(c.name, c.size, c.focal, c.center, rows_of(c.rotation), c.distortion, plane, mesh)
+
+
+def mesh_of(record: PhotoRecord) -> NDArray[np.float64] | None:
+    """The mesh of a camera in a file.
+
+    Raises
+    ------
+    RegistrationFileError
+        It is no rectangle of control values, or folds the photo over itself.
+    """
+    if record.mesh is None:
+        return None
+    lengths = {len(row) for row in record.mesh}
+    if len(lengths) > 1:
+        raise RegistrationFileError(f"mesh of {record.name} has rows of {sorted(lengths)} control values; needed are rows of one length")
+    mesh = np.array(record.mesh)
+    if (steep := steepness(mesh, record.size)) >= STEEPEST:
+        raise RegistrationFileError(
+            f"mesh of {record.name} changes by up to {steep:.2g} px per px; from {STEEPEST} on it may fold the photo"
+        )
+    return mesh
 
 
 def rows_of(matrix: NDArray[np.float64]) -> tuple[Row, Row, Row]:

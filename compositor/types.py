@@ -239,7 +239,7 @@ class Camera:
     """One photo's view of the world.
 
     A world direction d is seen at pixel ``center + focal * distort(x / z, y / z)`` with (x, y, z) = rotation.T @ d and
-    distort(u) = u * (1 + k1 r^2 + k2 r^4), r = |u|.
+    distort(u) = u * (1 + k1 r^2 + k2 r^4), r = |u|. A mesh then moves that pixel p to p + mesh(p).
 
     Parameters
     ----------
@@ -258,6 +258,8 @@ class Camera:
     plane : (3, 3) float64 or None
         For a photo of a plane, taken from anywhere: takes a ray (x, y, 1) in the camera's frame to homogeneous coordinates on that
         plane, which takes the place of the world's directions; ``rotation`` then plays no part.
+    mesh : (rows, columns, 2) float64 or None
+        Small local corrections, px of the full-size photo: control values of ``compositor.geometry.mesh``.
     """
 
     name: str
@@ -267,6 +269,7 @@ class Camera:
     rotation: NDArray[np.float64]
     distortion: tuple[float, float] = (0.0, 0.0)
     plane: NDArray[np.float64] | None = None
+    mesh: NDArray[np.float64] | None = None
 
     @property
     def view(self) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ def correct_photo(photo: Photo, camera: Camera, photometry: Photometry, options:
     Panorama
         Of the photo's size and focal length; empty where the photo does not reach.
     """
-    straight = dataclasses.replace(camera, name=photo.name, rotation=np.eye(3), plane=None)
+    straight = dataclasses.replace(camera, name=photo.name, rotation=np.eye(3), plane=None, mesh=None)
     canvas = Canvas("plane", camera.focal, -camera.center[0], -camera.center[1], camera.size)
     chosen = ComposeOptions(threads=options.threads, projection="plane")
     return compose_photos(Registration("rotation", (straight,)), [photo], chosen, canvas=canvas, photometry=photometry, progress=progress)

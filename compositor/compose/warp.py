@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.grade import Grading, squared_radii
+from compositor.geometry.mesh import spline_pieces
 from compositor.geometry.projections import canvas_columns, canvas_rows
 from compositor.geometry.views import largest_radius, world_to_camera
-from compositor.kernels.projection import locate_pixels
+from compositor.kernels.projection import bend_places, locate_pixels
 from compositor.types import Camera, Canvas, Decoded
 
 __all__ = ["Box", "Places", "Sheet", "draw", "extend_colours", "locate"]
@@ -124,8 +125,30 @@ def locate(camera: Camera, decoded: Decoded, sheet: Sheet, box: Box) -> Places:
     rows = np.concatenate([below[:, None] * down, factor[None]])
     map_x, map_y = np.empty(box.shape, np.float32), np.empty(box.shape, np.float32)
     valid = np.empty(box.shape, np.bool_)
-    low_x, high_x, low_y, high_y = locate_pixels(columns, rows, lens_of(camera, decoded), map_x, map_y, valid)
+    lens = lens_of(camera, decoded)
+    if camera.mesh is None:
+        low_x, high_x, low_y, high_y = locate_pixels(columns, rows, lens, map_x, map_y, valid)
+    else:
+        low_x, high_x, low_y, high_y = locate_bent(camera.mesh, camera, decoded, (columns, rows, lens), (map_x, map_y, valid))
     return Places(map_x, map_y, valid, Box(int(low_x), int(low_y), int(high_x) + 1, int(high_y) + 1))
+
+
+def locate_bent(
+    mesh: Floats, camera: Camera, decoded: Decoded, seen: tuple[Floats, Floats, Floats], places: tuple[NDArray[Any], ...]
+) -> tuple[int, int, int, int]:
+    """``locate_pixels``, its arguments in two tuples, for a photo with a mesh: the places are found in a larger photo, then moved."""
+    scale = np.array(decoded.scale)
+    pieces = spline_pieces(mesh * scale)
+    rim = int(np.abs(mesh * scale).max()) + 1
+    columns, rows, lens = seen
+    h, w = decoded.pixels.shape[:2]
+    locate_pixels(columns, rows, lens + np.array([0, 0, rim, rim, 0, 0, 0, 2 * rim, 2 * rim]), *places)
+    cells = np.array([pieces.shape[1], pieces.shape[0]])
+    frame = np.array([*(np.array(decoded.offset) - 0.5), *(cells / (np.array(camera.size) * scale)), rim])
+    still = ~pieces.any(axis=(2, 3, 4))
+    by_axis = np.ascontiguousarray(pieces.transpose(0, 1, 2, 4, 3)).reshape(*still.shape, 4, 8)
+    low_x, high_x, low_y, high_y = bend_places(by_axis, still, frame, np.array([w, h]), *places)
+    return low_x, high_x, low_y, high_y
 
 
 def draw(camera: Camera, decoded: Decoded, places: Places, *, grading: Grading | None, smooth: bool) -> tuple[Floats32, NDArray[np.bool_]]:

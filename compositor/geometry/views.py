@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.geometry.mesh import displacements, undisplaced
 from compositor.types import Camera
 
 __all__ = ["border_directions", "largest_radius", "ray_directions", "resolution", "see", "world_to_camera"]
@@ -73,6 +74,8 @@ def see(camera: Camera, directions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     r2 = (rays**2).sum(axis=1)
     k1, k2 = camera.distortion
     positions = np.asarray(camera.center) + camera.focal * rays * (1 + r2 * (k1 + r2 * k2))[:, None]
+    if camera.mesh is not None:
+        positions += displacements(camera.mesh, camera.size, positions)
     inside = ((positions >= -0.5) & (positions <= np.asarray(camera.size) - 0.5)).all(axis=1)
     return positions, front & (r2 <= largest_radius(camera.distortion) ** 2) & inside
 
@@ -82,7 +85,10 @@ def ray_directions(camera: Camera, points: Floats) -> Floats:
 
     Pixels beyond the fold of the distortion give the outermost direction that is still seen.
     """
-    rays = (np.asarray(points, np.float64) - camera.center) / camera.focal
+    points = np.asarray(points, np.float64)
+    if camera.mesh is not None:
+        points = undisplaced(camera.mesh, camera.size, points)
+    rays = (points - camera.center) / camera.focal
     distorted = np.hypot(*rays.T)
     radius = _undistort(distorted, camera.distortion)
     rays *= (radius / np.where(distorted > 0, distorted, 1.0))[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import os
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from compositor.register.solve import Solution
 
 __all__ = ["register_photos"]
+
+UNEVEN = 0.12
+"""Root mean square distance between matched points after adjustment, px of the reduced photos, below which cameras explain everything."""
+
+EXPLAINED = 0.95
+"""Share of the verified matches that cameras bring together when they explain everything."""
 
 logger = logging.getLogger("compositor")
 
@@ -89,12 +96,28 @@ def register_photos(
         matches = [v.match for v in verdicts.values() if v.match and v.match.first in inside]
         solution = solve(readable, features, groups[0], matches, options)
         agreed = agreement(solution.cameras, verdicts)
+        used = sorted(solution.cameras, key=lambda i: order[i])
+        light = np.array([brightening(features[i].picture) for i in used])
+        leveled = level([solution.cameras[i] for i in used], solution.model, options, [readable[i].turned for i in used], light)
+        cameras, local = dict(zip(used, leveled, strict=True)), None
+        if uneven(solution, agreed, options):
+            from compositor.register.local import align_locally
+
+            inner = sorted(used)
+            looks, insist = [features[i] for i in inner], options.local_alignment == "mesh"
+            bent, local = align_locally([cameras[i] for i in inner], looks, pool, insist=insist)
+            cameras |= zip(inner, bent, strict=True)
     left_out += named(reasons | solution.left_out, readable, order)
-    used = sorted(solution.cameras, key=lambda i: order[i])
-    light = np.array([brightening(features[i].picture) for i in used])
-    cameras = level([solution.cameras[i] for i in used], solution.model, options, [readable[i].turned for i in used], light)
     saved = {readable[i].name: rescued[i] for i in sorted(rescued, key=lambda i: order[i])}
-    return registration_of(solution, dict(zip(used, cameras, strict=True)), left_out, agreed, saved)
+    return dataclasses.replace(registration_of(solution, cameras, left_out, agreed, saved), local=local)
+
+
+def uneven(solution: Solution, agreed: Agreement, options: RegisterOptions) -> bool:
+    """Whether photos may lie so far apart in their overlaps that bending them is worth a look."""
+    if options.local_alignment == "auto":
+        pixel = np.median([reduced_pixel(camera, options) for camera in solution.cameras.values()])
+        return bool(solution.error > UNEVEN * pixel) or agreed.share < EXPLAINED
+    return options.local_alignment == "mesh"
 
 
 def order_of_content(features: Sequence[Features]) -> list[int]:
@@ -202,7 +225,7 @@ def same_picture(a: Features, b: Features) -> bool:
     return np.array_equal(a.points, b.points) and np.array_equal(a.descriptors, b.descriptors)
 
 
-def reduced_pixel(photo: Photo, options: RegisterOptions) -> float:
+def reduced_pixel(photo: Photo | Camera, options: RegisterOptions) -> float:
     """Size of a pixel of the reduced photo, in full-size px."""
     w, h = photo.size
     return float(max(1.0, np.sqrt(w * h / (options.registration_megapixels * 1e6))))
