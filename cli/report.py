@@ -12,7 +12,7 @@ from compositor.options import ComposeOptions
 if TYPE_CHECKING:
     from compositor.panorama import Panorama
     from compositor.photometry import Photometry
-    from compositor.registration import Registration
+    from compositor.registration import LocalAlignment, Registration
     from compositor.types import Photo
 
 __all__ = ["report_panorama", "report_plan", "report_registration"]
@@ -109,9 +109,15 @@ def registration_fields(registration: Registration, seconds: Mapping[str, float]
         "confidence": round(registration.confidence, 4),
         "doubts": list(registration.doubts),
         "notes": list(registration.notes),
+        "local_alignment": local_fields(registration.local),
         "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
         "peak_memory_mb": peak_memory_mb(),
     }
+
+
+def local_fields(local: LocalAlignment | None) -> dict[str, float] | None:
+    """What ``--json`` tells of the meshes, if there are any."""
+    return local and {"before": round(local.before, 4), "after": round(local.after, 4), "bending": round(local.bending, 4)}
 
 
 def peak_memory_mb() -> float | None:

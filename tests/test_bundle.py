@@ -187,7 +187,7 @@ def test_cameras_are_recovered_from_rough_guesses(spread, focal):
     rng = np.random.default_rng(4)
     true, problem = cameras_and_matches(rng, 0.0, spread)
     rough = [dataclasses.replace(c, focal=c.focal * 1.08, rotation=rotation_from_vector(rng.normal(0, 0.02, 3)) @ c.rotation) for c in true]
-    adjusted = adjust(rough, problem, focal=focal)
+    adjusted = adjust(rough, problem, MODELS["rotation"], focal=focal)
     relative = [a.rotation.T @ b.rotation for a, b in itertools.pairwise(adjusted.cameras)]
     expected = [a.rotation.T @ b.rotation for a, b in itertools.pairwise(true)]
     # The matches are exact; what is left is the weak prior on the focal length.
@@ -200,7 +200,7 @@ def test_wrong_matches_do_not_bend_the_cameras():
     true, problem = cameras_and_matches(rng, 0.2, 0.0)
     wrong = rng.random(len(problem.first)) < 0.2
     problem.second[wrong] = rng.uniform(0, 700, (wrong.sum(), 2))
-    adjusted = adjust(true, problem, focal="shared")
+    adjusted = adjust(true, problem, MODELS["rotation"], focal="shared")
     # 0.2 px of noise over a hundred matches leaves the focal length uncertain by about 0.1 %; a bend would show in per cents.
     assert adjusted.cameras[0].focal == pytest.approx(900, rel=0.005)
     assert np.median(adjusted.errors) < 0.5
@@ -208,7 +208,7 @@ def test_wrong_matches_do_not_bend_the_cameras():
 
 def test_auto_keeps_one_focal_length_under_noise():
     true, problem = cameras_and_matches(np.random.default_rng(6), 0.5, 0.0)
-    assert len({c.focal for c in adjust(true, problem, focal="auto").cameras}) == 1
+    assert len({c.focal for c in adjust(true, problem, MODELS["rotation"], focal="auto").cameras}) == 1
 
 
 @pytest.mark.parametrize("size", [1e-9, 0.1, 3.0])

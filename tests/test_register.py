@@ -22,6 +22,7 @@ from compositor.register.features import detect_features, read_picture
 from compositor.register.graph import connected_groups, spanning_tree
 from compositor.register.initialize import best_rotations
 from compositor.register.least_squares import Problem
+from compositor.register.models import MODELS
 from compositor.register.straighten import straighten
 from compositor.types import Camera, Match, Photo
 
@@ -257,7 +258,7 @@ def test_a_principal_point_off_the_middle_is_found_in_portrait_and_landscape():
         first, second = (s[inside] + rng.normal(0, 0.1, (inside.sum(), 2)) for s in seen)
         matches.append(Match(a, b, first, second, np.eye(3), len(first)))
     start = [Camera(c.name, c.size, 1150.0, ((c.size[0] - 1) / 2, (c.size[1] - 1) / 2), c.rotation) for c in cameras]
-    adjusted = adjust(start, Problem.of(matches, {i: i for i in range(5)}), focal="shared")
+    adjusted = adjust(start, Problem.of(matches, {i: i for i in range(5)}), MODELS["rotation"], focal="shared")
     assert adjusted.cameras[0].focal == pytest.approx(1100, rel=0.002)
     for camera, true in zip(adjusted.cameras, cameras, strict=True):
         # A tenth of a pixel of noise in some two thousand matches leaves the principal point uncertain by about one pixel.

@@ -9,14 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.options import FocalMethod
-from compositor.register.least_squares import Freedom, Problem, minimise, narrowing, noise_scale, robust_cost, settled, squared_errors
-from compositor.register.models import MODELS, MotionModel
+from compositor.register.least_squares import Freedom, Problem, narrowing, noise_scale, robust_cost, settled, squared_errors
+from compositor.register.models import MotionModel
 from compositor.types import Camera
 
-__all__ = ["Adjustment", "adjust", "adjust_plane"]
+__all__ = ["Adjustment", "adjust", "approach", "readjust"]
 
-MOST_MATCHES = 60_000
-"""Matches that decide about lenses and bring cameras near; only the last steps look at more."""
+DECIDING = 10_000
+"""Matches that decide about lenses; only the last steps look at more."""
+
+NEARING = 1
+"""Matches that bring cameras near: as few of every pair as count as evidence."""
+
+DECIDED = 3e-5
+"""When a step promises to lower the cost by a smaller share, what a lens is worth can be told."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,29 +34,30 @@ class Adjustment:
     cameras : list of Camera
     table : (n, 23) float64
         The same as the kernel reads them.
-    unknowns : int
-        Number of parameters that were adjusted.
+    freedom : Freedom
+        What was adjusted.
     errors : (m,) float64
         Distance between matched points, px, the root mean square of both directions.
     """
 
     cameras: list[Camera]
     table: NDArray[np.float64]
-    unknowns: int
+    freedom: Freedom
     errors: NDArray[np.float64]
 
+    @property
+    def unknowns(self) -> int:
+        """Number of parameters that were adjusted and matter: moving all cameras together changes nothing."""
+        return self.freedom.size - len(self.freedom.generators)
+
     @classmethod
-    def of(cls, table: NDArray[np.float64], cameras: Sequence[Camera], problem: Problem, unknowns: int) -> Adjustment:
+    def of(cls, table: NDArray[np.float64], cameras: Sequence[Camera], problem: Problem, freedom: Freedom) -> Adjustment:
         """Name the cameras of a table like others, and measure them."""
-        return cls(cameras_of(table, cameras), table, unknowns, np.sqrt(squared_errors(table, problem).mean(axis=1)))
+        return cls(cameras_of(table, cameras), table, freedom, np.sqrt(squared_errors(table, problem).mean(axis=1)))
 
 
-def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -> Adjustment:
-    """Refine cameras that turn about one point until matched points meet: rotations, focal lengths, and what the lens does.
-
-    Photos of equal size that start with one focal length are taken to come through one lens. Its radial distortion and principal
-    point, and focal lengths of their own, are let free one after the other, and stay free where that lowers the error by more
-    than the added freedom would by chance.
+def approach(cameras: Sequence[Camera], problem: Problem, model: MotionModel) -> list[Camera]:
+    """Bring cameras near to where matched points meet, by a few matches of every pair, with no more of the lens than its focal length.
 
     Parameters
     ----------
@@ -58,6 +65,30 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
         First guesses.
     problem : Problem
         The matches between them.
+    model : MotionModel
+
+    Returns
+    -------
+    list of Camera
+    """
+    return cameras_of(narrowing(camera_table(cameras), problem.thinned(NEARING), usual_freedom(cameras, model)), cameras)
+
+
+def adjust(cameras: Sequence[Camera], problem: Problem, model: MotionModel, *, focal: FocalMethod) -> Adjustment:
+    """Refine cameras until matched points meet: where they look or where their photos lie on the plane, and what the lens does.
+
+    Photos of equal size that start with one focal length are taken to come through one lens. Where cameras turn, its radial distortion
+    and principal point, and focal lengths of their own, are let free one after the other, and stay free where that lowers the error by
+    more than the added freedom would by chance.
+
+    Parameters
+    ----------
+    cameras : sequence of Camera
+        First guesses.
+    problem : Problem
+        The matches between them.
+    model : MotionModel
+        How the cameras may move.
     focal : str
         «shared»: photos through one lens keep one focal length; «per-photo»: each has its own; «auto»: as the matches say.
 
@@ -65,48 +96,41 @@ def adjust(cameras: Sequence[Camera], problem: Problem, *, focal: FocalMethod) -
     -------
     Adjustment
     """
-    table, alone = camera_table(cameras), np.arange(len(cameras))
+    freedom, few = usual_freedom(cameras, model), problem.thinned(DECIDING)
+    table = narrowing(camera_table(cameras), few, freedom)
+    if not model.planar:
+        table, freedom = with_lens(table, few, freedom, cameras, focal=focal)
+    return Adjustment.of(settled(table, problem, freedom), cameras, problem, freedom)
+
+
+def readjust(adjusted: Adjustment, problem: Problem) -> Adjustment:
+    """The same cameras adjusted to somewhat other matches, with the same freedom."""
+    return Adjustment.of(settled(adjusted.table, problem, adjusted.freedom), adjusted.cameras, problem, adjusted.freedom)
+
+
+def usual_freedom(cameras: Sequence[Camera], model: MotionModel) -> Freedom:
+    """Motions, and for cameras that turn the focal lengths of their lenses."""
+    return Freedom.of(model, len(cameras), lens=None if model.planar else lens_groups(cameras, upright=False))
+
+
+def with_lens(
+    table: NDArray[np.float64], problem: Problem, freedom: Freedom, cameras: Sequence[Camera], *, focal: FocalMethod
+) -> tuple[NDArray[np.float64], Freedom]:
+    """Cameras with as much freedom of the lens as the matches tell, and that freedom."""
     lens, sensor = lens_groups(cameras, upright=False), lens_groups(cameras, upright=True)
-    freedom = Freedom.of(MODELS["rotation"], len(table), lens=lens)
-    few = problem.thinned(MOST_MATCHES)
-    table = narrowing(table, few, freedom)
     # Places in a camera's row of the table, in the order in which they usually matter: k1, the principal point, k2.
     steps = [((3,), lens), ((1, 2), sensor), ((4,), lens)]
     if focal != "shared" and lens.max() + 1 < len(table):
-        steps.append(((0,), alone))
+        steps.append(((0,), np.arange(len(cameras))))
     for places, groups in steps:
         freer = freedom.freeing(places, groups)
-        tried = settled(table, few, freer)
-        scale = noise_scale(tried, few)
-        costs = robust_cost(table, few, scale), robust_cost(tried, few, scale)
+        tried = settled(table, problem, freer, bottom=DECIDED)
+        scale = noise_scale(tried, problem)
+        costs = robust_cost(table, problem, scale), robust_cost(tried, problem, scale)
         forced = focal == "per-photo" and places == (0,)
         if forced or worth_it(*costs, freer.size - freedom.size, 2 * problem.independent):
             table, freedom = tried, freer
-    table = minimise(table, problem, freedom, [noise_scale(table, problem)])
-    return Adjustment.of(table, cameras, problem, freedom.size - len(MODELS["rotation"].generators))
-
-
-def adjust_plane(cameras: Sequence[Camera], problem: Problem, model: MotionModel) -> Adjustment:
-    """Refine where photos lie on their plane until matched points meet.
-
-    Parameters
-    ----------
-    cameras : sequence of Camera
-        First guesses, all photos of a plane.
-    problem : Problem
-        The matches between them.
-    model : MotionModel
-        How the photos may move on the plane.
-
-    Returns
-    -------
-    Adjustment
-    """
-    freedom = Freedom.of(model, len(cameras))
-    table = narrowing(camera_table(cameras), problem.thinned(MOST_MATCHES), freedom)
-    table = minimise(table, problem, freedom, [noise_scale(table, problem)])
-    # Moving all photos together changes nothing: one photo's worth of unknowns is idle.
-    return Adjustment.of(table, cameras, problem, freedom.size - len(model.generators))
+    return table, freedom
 
 
 def lens_groups(cameras: Sequence[Camera], *, upright: bool) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from compositor.register.models import MODELS
 from compositor.register.plane import fit_motion
 from compositor.types import Camera, Match
 
-__all__ = ["Choice", "choose", "lens_strangeness", "worth_trying"]
+__all__ = ["Choice", "choose", "lens_strangeness", "look_around", "worth_trying"]
 
 SAMPLE = 100
 """Matches of a pair that are looked at to see which models can be right at all."""
@@ -34,6 +34,9 @@ TURNING = 4.0
 
 STRANGE = 8.0
 """Strangeness of a lens beyond which a turning camera with it needs no excuse to be doubted: four standard deviations in one number."""
+
+AROUND = np.radians(120)
+"""Angle between two photos' lines of sight at which they cannot both show one plane from one side."""
 
 FLOOR = 0.1
 """Errors below this many px are told apart by nothing that could be seen."""
@@ -140,3 +143,9 @@ def lens_strangeness(cameras: Sequence[Camera]) -> float:
     }
     numbers = np.unique(np.round([[x / focal for x in faults] for *faults, focal in lenses], 4), axis=0)
     return float(np.sum((numbers / PRIOR_SIGMA[1:]) ** 2) / 2)
+
+
+def look_around(cameras: Sequence[Camera]) -> bool:
+    """Whether turning cameras look in directions so different that no plane can explain their photos."""
+    ahead = np.array([c.rotation[:, 2] for c in cameras])
+    return bool((ahead @ ahead.T).min() < np.cos(AROUND))

@@ -24,7 +24,7 @@ USUAL_FOCAL = 1.0
 """The focal length of a normal lens, in units of the photo's longer side."""
 
 SAME_ZOOM = 0.05
-"""Photos whose scales differ by less (natural logarithm) are taken to share a focal length."""
+"""Where the scales of photos in ascending order differ by less (natural logarithm), they are taken to share a focal length."""
 
 
 def first_cameras(photos: Sequence[Photo], matches: Sequence[Match], steps: Sequence[tuple[int, int, Match]]) -> dict[int, Camera]:
@@ -99,7 +99,7 @@ def best_rotations(source: NDArray[np.float64], target: NDArray[np.float64]) -> 
 def relative_zoom(group: Sequence[int], matches: Sequence[Match]) -> dict[int, float]:
     """Scale of every photo against the group's geometric mean, from the area change of the homographies at the matched points.
 
-    Photos that agree within a few per cent all get exactly 1.
+    Photos that differ by a few per cent from one to the next get exactly one scale: they were taken at one setting of the lens.
     """
     position = {i: k for k, i in enumerate(group)}
     rows, values = np.zeros((len(matches) + 1, len(group))), np.zeros(len(matches) + 1)
@@ -110,8 +110,9 @@ def relative_zoom(group: Sequence[int], matches: Sequence[Match]) -> dict[int, f
         values[k] = 0.5 * np.median(np.log(np.maximum(area, 1e-9)))
     rows[-1] = 1.0
     zoom = np.linalg.lstsq(rows, values, rcond=None)[0]
-    if np.ptp(zoom) < 2 * SAME_ZOOM:
-        zoom[:] = 0.0
+    order = np.argsort(zoom)
+    for alike in np.split(order, np.flatnonzero(np.diff(zoom[order]) > SAME_ZOOM) + 1):
+        zoom[alike] = zoom[alike].mean() if len(alike) < len(zoom) else 0.0
     return {i: float(np.exp(zoom[k])) for i, k in position.items()}
 
 

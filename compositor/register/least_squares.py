@@ -25,8 +25,8 @@ PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
 """Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle
 in units of the focal length, of k1 and of k2. They are felt only where matches say nothing."""
 
-SETTLED = 1e-6
-"""When a step promises to lower the cost by a smaller share, this is the bottom."""
+SETTLED, NEAR = 1e-6, 1e-3
+"""When a step promises to lower the cost by a smaller share, this is the bottom; and near enough to it where a narrower scale follows."""
 
 RESCALINGS = 6
 """Times that the robust scale is measured anew, at most."""
@@ -136,11 +136,11 @@ def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom) ->
     return settled(minimise(table, problem, freedom, [64.0, 16.0]), problem, freedom)
 
 
-def settled(table: NDArray[np.float64], problem: Problem, freedom: Freedom) -> NDArray[np.float64]:
+def settled(table: NDArray[np.float64], problem: Problem, freedom: Freedom, *, bottom: float = SETTLED) -> NDArray[np.float64]:
     """Minimise at the noise of the matches, which falls as the cameras get better, until it falls no more."""
     for _ in range(RESCALINGS):
         scale = noise_scale(table, problem)
-        table = minimise(table, problem, freedom, [4 * scale, scale])
+        table = minimise(table, problem, freedom, [4 * scale, scale], bottom=bottom)
         if noise_scale(table, problem) > 0.9 * scale:
             break
     return table
@@ -182,7 +182,7 @@ def robust_cost(table: NDArray[np.float64], problem: Problem, scale: float) -> f
 
 
 def minimise(
-    table: NDArray[np.float64], problem: Problem, freedom: Freedom, scales: Sequence[float], *, rounds: int = 25
+    table: NDArray[np.float64], problem: Problem, freedom: Freedom, scales: Sequence[float], *, bottom: float = SETTLED, rounds: int = 25
 ) -> NDArray[np.float64]:
     """Levenberg-Marquardt at each robust scale in turn; the best cameras so far are what comes back.
 
@@ -195,27 +195,32 @@ def minimise(
         What may change.
     scales : sequence of float
         Cauchy's scales, px, from wide to narrow.
+    bottom : float
+        A step that promises to lower the cost by a smaller share is the last.
     rounds : int
         Most steps per scale.
     """
     start = table
-    for scale in scales:
+    for scale, enough in zip(scales, [NEAR] * (len(scales) - 1) + [bottom], strict=True):
         damping = 1e-4
         cost, gradient, hessian = equations(table, start, problem, scale, freedom)
         for _ in range(rounds):
             # Relative to each unknown's own curvature: radians, pixels and the lens's coefficients are not of one size.
-            step = np.asarray(-np.linalg.solve(hessian + np.diag(damping * np.diag(hessian)), gradient), np.float64)
-            if -step @ gradient < SETTLED * cost:
+            curvature = damping * np.diag(hessian)
+            step = np.asarray(-np.linalg.solve(hessian + np.diag(curvature), gradient), np.float64)
+            promised = float(step @ (curvature * step - gradient))
+            if promised < enough * cost:
                 break
             tried = moved(table, step, freedom)
             new_cost, new_gradient, new_hessian = equations(tried, start, problem, scale, freedom)
-            if new_cost < cost:
+            kept = (cost - new_cost) / promised
+            if kept > 0:
                 table, cost, gradient, hessian = tried, new_cost, new_gradient, new_hessian
-                damping = max(damping / 100, 1e-9)
-            else:
-                damping *= 10
-                if damping > 1.0:  # even a step ten times shorter than Newton's does not help: this is the bottom
-                    break
+            # How much of its promise a step keeps tells how far the equations can be trusted (Marquardt 1963; Nielsen 1999).
+            damping *= 0.1 if kept > 0.7 else 1.0 if kept > 0.2 else 10.0
+            damping = max(damping, 1e-9)
+            if damping > 1.0:  # even a step ten times shorter than Newton's does not help: this is the bottom
+                break
     return table
 
 

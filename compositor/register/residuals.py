@@ -49,6 +49,9 @@ RIM = RADIUS + 2
 SAMPLES = 16
 """Points across and down a photo that tell how much of it another one sees."""
 
+PARTNERS = 8
+"""Photos, those that share the most with a photo, that it is compared with."""
+
 SHARED = 0.02
 """Share of a photo that another one must see to be asked where they meet."""
 
@@ -249,5 +252,9 @@ def shared_views(cameras: Sequence[Camera]) -> dict[tuple[int, int], float]:
         directions.append(ray_directions(camera, np.stack([x.ravel(), y.ravel()], axis=1)))
     every = np.concatenate(directions)
     shares = [see(camera, every)[1].reshape(len(cameras), -1).mean(axis=1) for camera in cameras]
-    pairs = ((i, j) for i in range(len(cameras)) for j in range(i + 1, len(cameras)))
-    return {(i, j): float(shares[j][i]) for i, j in pairs if shares[j][i] >= SHARED}
+    table = np.triu(np.array(shares).T, 1)
+    # The largest overlaps of every photo hold it; in sets where everything overlaps, the rest would only take time.
+    either = table + table.T
+    least = np.maximum(SHARED, np.sort(either, axis=1)[:, -PARTNERS:][:, 0])
+    kept = (table >= SHARED) & (table >= np.minimum(least[:, None], least[None]))
+    return {(i, j): float(table[i, j]) for i, j in np.argwhere(kept).tolist()}

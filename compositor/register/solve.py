@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.options import RegisterOptions
-from compositor.register.adjust import Adjustment, adjust, adjust_plane
+from compositor.register.adjust import Adjustment, adjust, approach, readjust
 from compositor.register.blame import Dispute, accuse, agreeing, blame, disputed, largest_rest
-from compositor.register.choose import Choice, choose, lens_strangeness, worth_trying
+from compositor.register.choose import Choice, choose, lens_strangeness, look_around, worth_trying
 from compositor.register.graph import spanning_tree
 from compositor.register.grow import grow
 from compositor.register.initialize import first_cameras
 from compositor.register.least_squares import Problem
-from compositor.register.models import MODELS
+from compositor.register.models import MODELS, MotionModel
 from compositor.register.plane import first_views, flatten, sample_rays
 from compositor.register.sharpen import sharpen, worth_sharpening
 from compositor.register.straighten import straighten
@@ -66,10 +66,11 @@ class Solution:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fit:
-    """One model's adjustment, and the matches that it was estimated from."""
+    """One model's adjustment, the matches that it was estimated from, and the guesses that it began with."""
 
     adjusted: Adjustment
     matches: list[Match]
+    first: dict[int, Camera]
 
 
 def solve(
@@ -106,7 +107,8 @@ def solve(
         left_out |= accuse(photos, group, rest, blamed, disputes)
         group, matches = rest, [m for m in matches if m.first in rest and m.second in rest]
     if choice.model == "rotation" and worth_sharpening(fitted.adjusted, fitted.matches):
-        fitted = fit(photos, group, sharpen(fitted.matches, cameras_by_photo(group, fitted), features), "rotation", options)
+        cameras = cameras_by_photo(group, fitted)
+        fitted = fit_exactly(cameras, fitted.first, sharpen(fitted.matches, cameras, features), MODELS["rotation"], options)
     return solution(group, fitted, choice, left_out, disputes)
 
 
@@ -123,7 +125,9 @@ def best_fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Ma
         turning, names = fits["rotation"].adjusted, []
         strangeness = lens_strangeness(turning.cameras)
         if options.model == "auto":
-            names = worth_trying(matches, float(np.median(turning.errors)), strangeness=strangeness)
+            error = float(np.median(turning.errors))
+            seen_around = error <= np.median([m.pixel for m in matches]) and look_around(turning.cameras)
+            names = [] if seen_around else worth_trying(matches, error, strangeness=strangeness)
     fits |= {name: fit(photos, group, matches, name, options) for name in names}
     fits = {name: f for name, f in fits.items() if name == options.model or not MODELS[name].planar or upright(f.adjusted.cameras)}
     choice = Choice(next(iter(fits)), 1.0)
@@ -139,24 +143,40 @@ def fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match],
     model, position = MODELS[name], {i: k for k, i in enumerate(group)}
     steps = spanning_tree(group, matches)
     unit = float(np.median([max(photos[i].size) for i in group]))
-
-    def adjusted_to(cameras: Mapping[int, Camera], kept: Sequence[Match]) -> Adjustment:
-        guess, problem = [cameras[i] for i in group], Problem.of(kept, position)
-        return adjust_plane(guess, problem, model) if model.planar else adjust(guess, problem, focal=options.focal)
-
     first = first_views(photos, steps, model, unit=unit) if model.planar else first_cameras(photos, matches, steps)
-    adjusted, kept = adjusted_to(first, matches), list(matches)
-    cameras = dict(zip(group, adjusted.cameras, strict=True))
-    if len(agreeing(matches, cameras)) == len(matches):
-        return Fit(adjusted, kept)
-    cameras, kept = grow(cameras, matches, model), []
+
+    def near(cameras: Mapping[int, Camera], kept: Sequence[Match]) -> dict[int, Camera]:
+        return dict(zip(group, approach(with_lenses(cameras, first), Problem.of(kept, position), model), strict=True))
+
+    cameras, kept = near(first, matches), list(matches)
+    if agreeing(matches, cameras) != kept:
+        cameras, kept = grow(cameras, matches, model), []
+        for _ in range(ROUNDS):
+            agreed = agreeing(matches, cameras)
+            if agreed == kept:
+                break
+            cameras, kept = near(cameras, agreed), agreed
+    return fit_exactly(cameras, first, matches, model, options)
+
+
+def fit_exactly(
+    cameras: Mapping[int, Camera], first: dict[int, Camera], matches: Sequence[Match], model: MotionModel, options: RegisterOptions
+) -> Fit:
+    """Adjust cameras that are about right, and their lenses, to the matches that agree with them."""
+    position = {i: k for k, i in enumerate(cameras)}
+    kept = agreeing(matches, cameras)
+    adjusted = adjust(with_lenses(cameras, first), Problem.of(kept, position), model, focal=options.focal)
     for _ in range(ROUNDS):
-        agreed = agreeing(matches, cameras)
+        agreed = agreeing(matches, dict(zip(cameras, adjusted.cameras, strict=True)))
         if agreed == kept:
             break
-        adjusted, kept = adjusted_to(cameras, agreed), agreed
-        cameras = dict(zip(group, adjusted.cameras, strict=True))
-    return Fit(adjusted, kept)
+        adjusted, kept = readjust(adjusted, Problem.of(agreed, position)), agreed
+    return Fit(adjusted, kept, first)
+
+
+def with_lenses(cameras: Mapping[int, Camera], first: Mapping[int, Camera]) -> list[Camera]:
+    """The views of cameras through the lenses of others: what contradictory matches made of a lens must not be where the next starts."""
+    return [first[i].looking(cameras[i].view) for i in sorted(first)]
 
 
 def upright(cameras: Sequence[Camera]) -> bool:
