@@ -117,7 +117,9 @@ def registration_fields(registration: Registration, seconds: Mapping[str, float]
 
 def local_fields(local: LocalAlignment | None) -> dict[str, float] | None:
     """What ``--json`` tells of the meshes, if there are any."""
-    return local and {"before": round(local.before, 4), "after": round(local.after, 4), "bending": round(local.bending, 4)}
+    if local is None:
+        return None
+    return {"before": round(local.before, 4), "after": round(local.after, 4), "bending": round(local.bending, 4)}
 
 
 def peak_memory_mb() -> float | None:
