@@ -102,6 +102,10 @@ class RunOptions:
         return cls(**values)
 
 
+FEATURES, ORB_FEATURES = 2500, 1500
+"""Features of a photo that matching has use for: beyond, it takes longer and finds no more. ORB is chosen to be fast."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RegisterOptions(RunOptions):
     """How photos are brought into one frame."""
@@ -111,7 +115,7 @@ class RegisterOptions(RunOptions):
     matcher_model: str = option("", "LightGlue network that matches the features of aliked or disk, an ONNX file.")
     registration_megapixels: float = option(1.3, "Photos are reduced to this size for registration.", low=0.01, high=100.0)
     feature_megapixels: float = option(0.6, "Features are looked for at this size.", low=0.01, high=100.0)
-    max_features: int = option(2500, "Strongest features kept per photo.", low=50, high=100_000)
+    max_features: int = option(0, "Strongest features kept per photo; 0 keeps as many as suit the detector.", low=0, high=100_000)
     model: ModelMethod = option("auto", "How the photos differ: by a turning camera, or as photos of a plane; auto takes what fits best.")
     focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
     cache: str = option("", "Folder that keeps features between runs; a photo's are found again by what it shows.")
@@ -119,6 +123,11 @@ class RegisterOptions(RunOptions):
     local_alignment: LocalMethod = option(
         "auto", "Bend photos a little where parallax or the lens leaves overlaps apart: if matches ask for it, whenever it helps, or never."
     )
+
+    @property
+    def features_kept(self) -> int:
+        """Strongest features kept per photo, as asked for or as suits the detector."""
+        return self.max_features or (ORB_FEATURES if self.features == "orb" else FEATURES)
 
     def __post_init__(self) -> None:
         super().__post_init__()

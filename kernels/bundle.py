@@ -95,6 +95,8 @@ def accumulate(cameras, generators, pairs, offsets, first, second, scale, column
                     slope = 2.0 * (k1 + 2.0 * k2 * r2)
                     j00, j01, j11 = lens + slope * x * x, slope * x * y, lens + slope * y * y
                     ex, ey = x * lens - dx, y * lens - dy
+                    if ex * ex + ey * ey < 1e-28:  # a ten billionth of a pixel
+                        break
                     determinant = j00 * j11 - j01 * j01
                     x -= (j11 * ex - j01 * ey) / determinant
                     y -= (j00 * ey - j01 * ex) / determinant

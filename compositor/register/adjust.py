@@ -15,7 +15,7 @@ from compositor.types import Camera
 
 __all__ = ["Adjustment", "adjust", "approach", "readjust"]
 
-DECIDING = 10_000
+DECIDING = 4_000
 """Matches that decide about lenses; only the last steps look at more."""
 
 NEARING = 1

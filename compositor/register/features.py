@@ -72,8 +72,8 @@ def detect_features(picture: Picture, options: RegisterOptions) -> Features:
         Positions in full-size px, strongest first.
     """
     small, mask = shrunk(picture.gray, picture.mask, options.feature_megapixels)
-    keypoints, descriptors = DETECTORS[options.features](small, mask, options.max_features)
-    order = np.argsort([-k.response for k in keypoints], kind="stable")[: options.max_features]
+    keypoints, descriptors = DETECTORS[options.features](small, mask, options.features_kept)
+    order = np.argsort([-k.response for k in keypoints], kind="stable")[: options.features_kept]
     points, sizes = np.array([keypoints[k].pt for k in order], np.float64).reshape(-1, 2), np.array([keypoints[k].size for k in order])
     return features_of(picture, points, sizes, descriptors[order], small.shape[::-1])
 

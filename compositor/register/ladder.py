@@ -76,7 +76,7 @@ def more(options: RegisterOptions) -> RegisterOptions:
     """More features, of our own detectors where a network or a matcher found too little."""
     if options.features not in ("sift", "orb"):
         options = dataclasses.replace(options, features="sift", feature_model="", matcher_model="")
-    return dataclasses.replace(options, max_features=max(MORE_FEATURES, options.max_features))
+    return dataclasses.replace(options, max_features=max(MORE_FEATURES, options.features_kept))
 
 
 def finer(options: RegisterOptions) -> RegisterOptions:
@@ -89,7 +89,7 @@ def other(options: RegisterOptions) -> RegisterOptions:
     options = finer(options)
     if options.features == "orb":
         return dataclasses.replace(options, features="sift")
-    return dataclasses.replace(options, features="orb", max_features=max(OTHER_FEATURES, options.max_features))
+    return dataclasses.replace(options, features="orb", max_features=max(OTHER_FEATURES, options.features_kept))
 
 
 STEPS = (

@@ -59,7 +59,7 @@ class LearnedDetector:
     Parameters
     ----------
     options : RegisterOptions
-        ``features``, ``feature_model`` and ``max_features`` are used.
+        ``features``, ``feature_model`` and ``features_kept`` are used.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class LearnedDetector:
     """
 
     def __init__(self, options: RegisterOptions) -> None:
-        self.kind, self.path, self.most = NETWORKS[options.features], options.feature_model, options.max_features
+        self.kind, self.path, self.most = NETWORKS[options.features], options.feature_model, options.features_kept
         self.network = load(self.kind.called, self.path, "feature_model")
 
     def __call__(self, picture: Picture) -> Features:

@@ -101,7 +101,7 @@ def reduced(photo: compositor.Photo, options: RegisterOptions) -> NDArray[np.uin
 def detect(pictures: list[NDArray[np.uint8]], options: RegisterOptions) -> None:
     """The detector alone, on one picture after the other."""
     for picture in pictures:
-        DETECTORS[options.features](picture, None, options.max_features)
+        DETECTORS[options.features](picture, None, options.features_kept)
 
 
 def estimate(photos: list[NDArray[np.uint8]]) -> int:
