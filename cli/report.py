@@ -59,7 +59,7 @@ def report_plan(
     picture: str | None,
 ) -> int:
     """Tell what composing these photos would make and need; the exit code for it."""
-    from compositor.compose import check_memory, estimate_memory, plan_canvas
+    from compositor.compose import choose_holding, estimate_memory, plan_canvas
     from compositor.images import check_output, is_masked
     from compositor.stitch import one_photo_per_camera
 
@@ -70,8 +70,8 @@ def report_plan(
     if picture is not None and not chosen.crop:  # how much cropping takes away is known at the end only
         check_output(picture, overwrite=True, size=canvas.size)
     masked = any(map(is_masked, used))
-    check_memory(registration, canvas, chosen, used[0].dtype, masked=masked)
-    memory = estimate_memory(registration, canvas, chosen, used[0].dtype, masked=masked)
+    holding = choose_holding(registration, canvas, chosen, used[0].dtype, masked=masked)
+    memory = estimate_memory(registration, canvas, chosen, used[0].dtype, masked=masked, holding=holding)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}
     lines = [
@@ -79,7 +79,7 @@ def report_plan(
         *(f"left out    {one_line(name)}" for name, _ in registration.left_out),
         f"projection  {canvas.projection}",
         f"size        {canvas.size[0]} x {canvas.size[1]} px, before cropping",
-        f"memory      {memory / 1e6:.0f} MB",
+        f"memory      {memory / 1e6:.0f} MB{', the panorama itself on disk' if holding.on_disk else ''}",
     ]
     console.result("plan", fields, "\n".join(lines))
     return 3 if registration.left_out else 0

@@ -14,6 +14,7 @@ from compositor.geometry.views import ray_directions, see
 from compositor.options import JPEG_QUALITY
 from compositor.photometry import Photometry
 from compositor.registration import Registration
+from compositor.spool import Derived, Spool
 from compositor.types import Canvas, Pixels
 
 __all__ = ["Panorama"]
@@ -28,9 +29,10 @@ class Panorama:
     Parameters
     ----------
     pixels : (h, w, 3) uint8, uint16 or float32
-        RGB; zero where no photo has pixels.
+        RGB; zero where no photo has pixels. An array; or, of a panorama too large for memory, a ``Spool``: a file that is read by
+        region, ``panorama.pixels[100:200, 50:80]``.
     owner : (h, w) int16
-        Index into ``registration.cameras`` of the photo each pixel came from; -1 where none did.
+        Index into ``registration.cameras`` of the photo each pixel came from; -1 where none did. An array or a ``Spool``.
     registration : Registration
         Where every photo looks, and what was left out and why.
     canvas : Canvas
@@ -43,8 +45,8 @@ class Panorama:
         Wall time by stage.
     """
 
-    pixels: Pixels
-    owner: NDArray[np.int16]
+    pixels: Pixels | Spool
+    owner: NDArray[np.int16] | Spool
     registration: Registration
     canvas: Canvas
     photometry: Photometry
@@ -52,9 +54,9 @@ class Panorama:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
-    def mask(self) -> NDArray[np.bool_]:
-        """Where the panorama has pixels, (h, w) bool."""
-        return np.asarray(self.owner >= 0)
+    def mask(self) -> NDArray[np.bool_] | Derived:
+        """Where the panorama has pixels, (h, w) bool; of one on disk, read by region like its pixels."""
+        return Derived(self.owner, lambda part: part >= 0, np.bool_) if isinstance(self.owner, Spool) else self.owner >= 0
 
     @property
     def gains(self) -> NDArray[np.float64]:
@@ -157,4 +159,5 @@ class Panorama:
         """A preview of at most a megapixel, for notebooks."""
         from compositor.images import encode_preview
 
-        return encode_preview(self.pixels, self.mask, PREVIEW_PIXELS)
+        step = max(1, int(np.sqrt(self.owner.shape[0] * self.owner.shape[1] / PREVIEW_PIXELS) / 2)) if isinstance(self.owner, Spool) else 1
+        return encode_preview(self.pixels[::step, ::step], self.mask[::step, ::step], PREVIEW_PIXELS)

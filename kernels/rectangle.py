@@ -10,8 +10,8 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def largest_rectangle(owner):
-    """Find the largest rectangle of pixels that have an owner, in one pass over the pixels.
+def largest_rectangle(owner, first, heights, best):
+    """Find the largest rectangle of pixels that have an owner, in one pass over the pixels; called with strip after strip of rows.
 
     Row by row, columns of filled pixels form a histogram; the largest rectangle below it is found with a stack of rising columns
     (as for Lee's «maximal rectangle»; Vandevoorde, Dr. Dobb's Journal, 1998). Of equal ones the first in reading order of its end wins.
@@ -19,16 +19,17 @@ def largest_rectangle(owner):
     Parameters
     ----------
     owner : (h, w) int16
-        Negative where empty.
-
-    Returns
-    -------
-    (int, int, int, int)
-        Left, top, right and bottom, the latter two exclusive; all zero when nothing is filled.
+        A strip; negative where empty.
+    first : int
+        Its first row's number.
+    heights : (w + 1,) int32, in and out
+        Filled pixels above each column's end; zeros before the first strip.
+    best : (4,) int64, in and out
+        Left, top, right and bottom of the best so far, the latter two exclusive; zeros before the first strip, and while nothing is filled.
     """
     h, w = owner.shape
-    heights, starts, tops = np.zeros(w + 1, np.int32), np.empty(w + 1, np.int32), np.empty(w + 1, np.int32)
-    best, left, top, right, bottom = np.int64(0), 0, 0, 0, 0
+    starts, tops = np.empty(w + 1, np.int32), np.empty(w + 1, np.int32)
+    most = (best[2] - best[0]) * (best[3] - best[1])
     for i in range(h):
         for j in range(w):
             heights[j] = heights[j] + 1 if owner[i, j] >= 0 else 0
@@ -39,8 +40,8 @@ def largest_rectangle(owner):
                 depth -= 1
                 start = starts[depth]
                 area = np.int64(tops[depth]) * (j - start)
-                if area > best:
-                    best, left, top, right, bottom = area, start, i + 1 - tops[depth], j, i + 1
+                if area > most:
+                    most = area
+                    best[0], best[1], best[2], best[3] = start, first + i + 1 - tops[depth], j, first + i + 1
             starts[depth], tops[depth] = start, heights[j]
             depth += 1
-    return left, top, right, bottom

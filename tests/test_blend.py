@@ -261,6 +261,10 @@ def test_largest_rectangle(seed, h, w, share):
         for r in range(x, w + 1)
         if (owner[t:b, x:r] >= 0).all()
     )
-    left, top, right, bottom = largest_rectangle(owner)
-    assert (owner[top:bottom, left:right] >= 0).all()
-    assert (right - left) * (bottom - top) == best
+    for strip in (1, 4, h):
+        heights, found = np.zeros(w + 1, np.int32), np.zeros(4, np.int64)
+        for first in range(0, h, strip):
+            largest_rectangle(owner[first : first + strip], first, heights, found)
+        left, top, right, bottom = found.tolist()
+        assert (owner[top:bottom, left:right] >= 0).all()
+        assert (right - left) * (bottom - top) == best

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compositor.compose import compose_photos, estimate_memory, plan_canvas
-from compositor.compose.plan import make_plan
+from compositor.compose.canvas import footprint
+from compositor.compose.memory import FEWEST, Holding, most_at_once
+from compositor.compose.plan import make_plan, plan_box
 from compositor.compose.render import render
 from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, restore_highlights
 from compositor.errors import LimitError, RegistrationFileError
@@ -22,6 +24,7 @@ from compositor.geometry.views import ray_directions, see
 from compositor.options import ComposeOptions
 from compositor.photometry import Photometry, falloff
 from compositor.registration import Registration
+from compositor.spool import Spool
 from compositor.types import Camera, Decoded, Photo
 
 VORONOI = {"seams": "voronoi"}
@@ -165,11 +168,14 @@ def test_photometry_that_is_given_is_used():
     assert error[panorama.mask].mean() < 0.01
 
 
-def rendered(registration, photos, options, side, workers, photometry):
+IN_MEMORY = Holding()
+
+
+def rendered(registration, photos, options, side, workers, photometry, holding=IN_MEMORY):
     canvas = plan_canvas(registration, options)
     with ThreadPoolExecutor(workers) as pool:
         plan = make_plan(registration, photos, canvas, options, pool, lambda *_: None, photometry=photometry)
-        return render(plan, registration.cameras, photos, pool, lambda *_: None, side=side)
+        return render(plan, registration.cameras, photos, pool, lambda *_: None, side=side, holding=holding)
 
 
 @pytest.mark.parametrize(("make", "dtype"), [(row, np.uint16), (full_turn, np.uint8), (full_turn, np.float32)])
@@ -194,6 +200,51 @@ def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype):
         other, other_owner = rendered(registration, photos, options, side, workers, light)
         np.testing.assert_array_equal(other_owner, owner)
         np.testing.assert_array_equal(other, pixels)
+    for photos_held in (None, 1, 3):
+        on_disk, owner_on_disk = rendered(registration, photos, options, 128, 2, light, Holding(on_disk=True, photos=photos_held))
+        assert isinstance(on_disk, Spool)
+        np.testing.assert_array_equal(np.asarray(owner_on_disk), owner)
+        np.testing.assert_array_equal(np.asarray(on_disk), pixels)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
+@pytest.mark.parametrize("crop", [True, False])
+def test_a_panorama_on_disk_is_the_same_and_is_written_the_same(tmp_path, ending, crop):
+    registration = row(size=(640, 480), focal=600.0)
+    photos = [shoot(eye) for eye in registration.cameras]
+    options = ComposeOptions(crop=crop, projection="cylindrical", threads=1)
+    canvas = plan_canvas(registration, options)
+    needed = [estimate_memory(registration, canvas, options, photos[0].dtype, holding=h) / 1e6 for h in (IN_MEMORY, Holding(True, FEWEST))]
+    assert needed[1] < needed[0]
+    whole = compose_photos(registration, photos, options)
+    spooled = compose_photos(registration, photos, dataclasses.replace(options, max_memory=sum(needed) / 2))
+    assert isinstance(spooled.pixels, Spool)
+    assert spooled.canvas == whole.canvas
+    np.testing.assert_array_equal(spooled.pixels[10:50, 7:90], whole.pixels[10:50, 7:90])
+    np.testing.assert_array_equal(np.asarray(spooled.mask), whole.mask)
+    assert spooled.source_of(40, 30) == whole.source_of(40, 30)
+    assert len(spooled._repr_png_()) > 1000
+    for panorama, name in ((whole, "memory"), (spooled, "disk")):
+        panorama.save(tmp_path / (name + ending))
+    assert (tmp_path / ("memory" + ending)).read_bytes() == (tmp_path / ("disk" + ending)).read_bytes()
+
+
+def test_few_photos_are_held_and_none_is_decoded_twice_where_there_is_room():
+    registration = Registration("rotation", tuple(camera(f"eye {k}", 8 * k, size=(640, 480), focal=600.0) for k in range(12)))
+    decoded = []
+    photos = [shoot(eye) for eye in registration.cameras]
+    light = Photometry.neutral([eye.name for eye in registration.cameras])
+
+    def counting(photo):
+        return dataclasses.replace(photo, decode=lambda shrink: decoded.append(photo.name) or photo.decode(shrink))
+
+    options = ComposeOptions(projection="spherical")
+    rendered(registration, [counting(photo) for photo in photos], options, 64, 2, light)
+    assert len(decoded) == 2 * len(photos)  # small, and in full
+    canvas = plan_canvas(registration, options)
+    boxes = [plan_box(footprint(eye, canvas.projection), canvas) for eye in registration.cameras]
+    # Every photo is 56 degrees wide: eight of them meet anywhere, and another one or two along a tile.
+    assert 8 <= most_at_once(boxes, canvas.size, 64) <= 10
 
 
 def covered(registration, photos, canvas):
@@ -306,7 +357,8 @@ def test_too_much_memory_is_refused_before_it_is_taken():
     photos = [shoot(eye) for eye in registration.cameras]
     never = [dataclasses.replace(photo, decode=lambda shrink: pytest.fail("nothing may be decoded")) for photo in photos]
     options = ComposeOptions(max_memory=100)
-    needed = estimate_memory(registration, plan_canvas(registration, options), options, np.dtype(np.uint8))
+    holding = Holding(on_disk=True, photos=FEWEST)
+    needed = estimate_memory(registration, plan_canvas(registration, options), options, np.dtype(np.uint8), holding=holding)
     with pytest.raises(LimitError, match=rf"needs {needed / 1e6:.0f} MB.* 100 MB .*no --scale") as caught:
         compose_photos(registration, never, options)
     assert caught.value.exit_code == 5
@@ -318,7 +370,8 @@ def test_too_much_memory_is_refused_before_it_is_taken():
 def test_the_scale_that_is_advised_fits():
     registration = row(size=(1600, 1200), focal=1500.0)
     photos = [shoot(eye) for eye in registration.cameras]
-    allowed = 0.9 * estimate_memory(registration, plan_canvas(registration, ComposeOptions()), ComposeOptions(), photos[0].dtype) / 1e6
+    canvas, least = plan_canvas(registration, ComposeOptions()), Holding(on_disk=True, photos=FEWEST)
+    allowed = 0.97 * estimate_memory(registration, canvas, ComposeOptions(), photos[0].dtype, holding=least) / 1e6
     with pytest.raises(LimitError, match="try --scale") as caught:
         compose_photos(registration, photos, ComposeOptions(max_memory=allowed))
     scale = float(re.search(r"--scale ([\d.]+)", str(caught.value))[1])
@@ -356,7 +409,9 @@ def test_progress_and_metadata():
     photos[0] = dataclasses.replace(photos[0], metadata={"icc": b"profile"})
     seen = []
     panorama = compose_photos(registration, photos, ComposeOptions(), progress=lambda *step: seen.append(step))
-    assert seen == [(stage, done, 4) for stage in ("plan", "render") for done in range(5)]
+    assert seen[:5] == [("plan", done, 4) for done in range(5)]
+    tiles = seen[-1][1]
+    assert seen[5:] == [("render", done, tiles) for done in range(tiles + 1)]
     assert panorama.metadata == {"icc": b"profile"}
     assert panorama.used == tuple(eye.name for eye in registration.cameras)
 

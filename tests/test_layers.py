@@ -15,7 +15,7 @@ import compositor
 PACKAGE = Path(compositor.__file__).parent
 FLOORS = [
     {"errors", "options", "kernels"},
-    {"types", "encoding", "threads", "heap"},
+    {"types", "encoding", "threads", "heap", "spool"},
     {"images", "geometry", "clock"},
     {"registration", "photometry", "panorama"},
     {"register", "compose", "paste", "assess"},

@@ -11,7 +11,7 @@ import numpy as np
 
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.crop import crop_panorama
-from compositor.compose.memory import check_memory
+from compositor.compose.memory import choose_holding
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
 from compositor.errors import RegistrationFileError
@@ -50,13 +50,14 @@ def compose_photos(
     photometry : Photometry, optional
         What to do to the photos' light, in the order of ``registration.cameras``; by default what the overlaps and the options say.
     progress : callable, optional
-        Called as progress("plan", done, total) for every photo that was drawn small, then progress("render", done, total) for every photo
-        that was drawn in full.
+        Called as progress("plan", done, total) for every photo that was drawn small, then progress("render", done, total) for every tile
+        of the panorama.
 
     Returns
     -------
     Panorama
-        Its pixels have the photos' type; the same for any number of threads.
+        Its pixels have the photos' type; the same for any number of threads. They lie on disk where they would need more memory than
+        they may take.
 
     Raises
     ------
@@ -79,13 +80,12 @@ def compose_photos(
             f"{len(photos)} photos of pixel type {' and '.join(types) or 'none'} were given; "
             f"needed are {len(registration.cameras)} of one type, in the registration's order"
         )
-    check_memory(registration, canvas, options, np.dtype(photos[0].dtype), masked=any(map(is_masked, photos)))
+    holding = choose_holding(registration, canvas, options, np.dtype(photos[0].dtype), masked=any(map(is_masked, photos)))
     report("plan", 0, len(photos))
     with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
         plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry)
         for light in plan.photometry.lights:
             logger.info("%s", light)
-        report("render", 0, len(photos))
-        pixels, owner = render(plan, registration.cameras, photos, pool, report)
+        pixels, owner = render(plan, registration.cameras, photos, pool, report, holding=holding)
     panorama = Panorama(pixels, owner, registration, canvas, plan.photometry, dict(photos[0].metadata))
     return crop_panorama(panorama) if options.crop else panorama

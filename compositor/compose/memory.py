@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +15,49 @@ import numpy as np
 from compositor.compose.canvas import footprint, plan_canvas, plan_reduction, reduced_canvas
 from compositor.compose.plan import plan_box
 from compositor.compose.tiles import TILE
+from compositor.compose.warp import Box
 from compositor.errors import LimitError
 from compositor.options import ComposeOptions
 from compositor.registration import Registration
 from compositor.types import Canvas
 
-__all__ = ["available_memory", "check_memory", "estimate_memory"]
+__all__ = ["Holding", "available_memory", "choose_holding", "estimate_memory"]
 
 MEGABYTE = 10**6
 LIBRARIES = 200 * MEGABYTE
 """The interpreter with OpenCV, Numba and SciPy."""
 SMALLEST_SCALE = 0.01
 """Nobody wants less."""
+FEWEST = 4
+"""Photos that must be held at least where four corners meet."""
 UNKNOWN = 4000 * MEGABYTE
 """What a machine is taken to have that does not tell."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Holding:
+    """Where a panorama is held while it is made, and how many photos beside it.
+
+    Parameters
+    ----------
+    on_disk : bool
+        In temporary files rather than in memory.
+    photos : int or None
+        Decoded photos at a time; None for as many as save decoding any twice.
+    """
+
+    on_disk: bool = False
+    photos: int | None = None
+
+
 def estimate_memory(
-    registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any], *, masked: bool = False
+    registration: Registration,
+    canvas: Canvas,
+    options: ComposeOptions,
+    dtype: np.dtype[Any],
+    *,
+    masked: bool = False,
+    holding: Holding = Holding(),
 ) -> int:
     """The memory that composing will take at its peak.
 
@@ -44,12 +72,14 @@ def estimate_memory(
         Of the photos' pixels.
     masked : bool
         Photos have masks of the user's.
+    holding : Holding
+        Where the panorama is held.
 
     Returns
     -------
     int
         Bytes, for the whole process: libraries and the largest of what planning, rendering and writing hold. Every photo is taken to
-        be decoded in full, and every picture to be written with alpha; JPEGs need less.
+        be decoded in full, and every picture in memory to be written with alpha; JPEGs need less.
     """
     depth = np.dtype(dtype).itemsize
     width, height = canvas.size
@@ -64,17 +94,29 @@ def estimate_memory(
     # Two masks, one of them also as it is read, in colours and gray; and a photo's colours that go on beyond it.
     masks = largest * 6 + photo if masked else 0
     workers = options.threads or os.cpu_count() or 1
-    # A tile at work: its pieces, the source pixels, picture, pyramids. The front: as many tiles as two photos' heights, two abreast.
-    tile = (TILE + 8 * factor) ** 2
-    tallest = max(box.bottom - box.top for box in boxes) * factor
-    waiting = 2 * (tallest // TILE + 2) * tile * 13
-    panorama = width * height * (3 * depth + 2)
+    # Its pieces, the source pixels, picture, pyramids.
+    tile = (TILE + 8 * factor) ** 2 * 80
+    # Those of the tiles at work come on top of those that are held for tiles to come, and one is being decoded.
+    photos = (holding.photos + workers if holding.photos else most_at_once(boxes, reduced.size, TILE // factor)) + 1
+    panorama = 0 if holding.on_disk else width * height * (3 * depth + 2)
     # A photo that is being decoded exists twice, as its file has it and as RGB; each worker of the plan decodes one.
     planning = plan + 2 * min(workers, len(areas)) * (photo + masks / 2)
-    rendering = plan + panorama + 3 * photo + masks + workers * tile * 80 + waiting
-    # The picture with its alpha, and its file.
-    writing = panorama + 2 * width * height * 4 * depth
+    rendering = plan + panorama + min(photos, len(areas) + 1) * photo + masks + workers * tile
+    # The picture with its alpha, and its file; from disk it is written strip by strip.
+    writing = 0 if holding.on_disk else panorama + 2 * width * height * 4 * depth
     return int(LIBRARIES + max(planning, rendering, writing))
+
+
+def most_at_once(boxes: Sequence[Box], size: tuple[int, int], tile: int) -> int:
+    """Photos that are open at a time when tiles are rendered along the shorter side of a reduced canvas first."""
+    axis = 0 if size[0] >= size[1] else 1
+    count = np.zeros(size[axis] + 1, np.int64)
+    for box in boxes:
+        first, last = box[axis] // tile * tile, box[axis + 2]
+        whole = last > size[axis]  # round the back: needed at the first column and at the last one
+        count[0 if whole else max(0, first - tile)] += 1
+        count[size[axis] if whole else last] -= 1
+    return int(np.cumsum(count).max())
 
 
 def available_memory() -> int:
@@ -89,25 +131,57 @@ def available_memory() -> int:
     return UNKNOWN
 
 
-def check_memory(
+def choose_holding(
     registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any], *, masked: bool = False
-) -> None:
-    """Refuse a canvas that does not fit into memory.
+) -> Holding:
+    """Hold a panorama in memory if it fits there, else on disk with as many photos as fit.
+
+    Returns
+    -------
+    Holding
 
     Raises
     ------
     LimitError
-        With what is needed and allowed.
+        Not even that fits into the memory that is allowed, or the disk has no room; with what is needed.
     """
-    needed = estimate_memory(registration, canvas, options, dtype, masked=masked)
     allowed = options.max_memory * MEGABYTE or 0.75 * available_memory()
-    if needed > allowed:
+
+    def needed(holding: Holding) -> int:
+        return estimate_memory(registration, canvas, options, dtype, masked=masked, holding=holding)
+
+    if needed(Holding()) <= allowed:
+        return Holding()
+    least = Holding(on_disk=True, photos=FEWEST)
+    if needed(least) > allowed:
         scale = _scale_that_fits(registration, options, dtype, allowed, masked)
         raise LimitError(
-            f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed / MEGABYTE:.0f} MB of memory, "
-            f"{allowed / MEGABYTE:.0f} MB are allowed; try "
+            f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed(least) / MEGABYTE:.0f} MB of "
+            f"memory, {allowed / MEGABYTE:.0f} MB are allowed; try "
             + (f"--scale {scale:.2g}, another --projection" if scale else "fewer --threads (no --scale is small enough)")
             + " or a larger --max-memory"
+        )
+    check_disk(canvas, np.dtype(dtype))
+    photos = FEWEST
+    while photos < len(registration.cameras) and needed(Holding(on_disk=True, photos=photos + 1)) <= allowed:
+        photos += 1
+    return Holding(on_disk=True, photos=photos)
+
+
+def check_disk(canvas: Canvas, dtype: np.dtype[Any]) -> None:
+    """Refuse a panorama that is too large for the folder of temporary files.
+
+    Raises
+    ------
+    LimitError
+        With what is needed and free.
+    """
+    folder = tempfile.gettempdir()
+    needed, free = canvas.size[0] * canvas.size[1] * (3 * dtype.itemsize + 2), shutil.disk_usage(folder).free
+    if needed > free:
+        raise LimitError(
+            f"a panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed / MEGABYTE:.0f} MB in the folder for temporary files, "
+            f"{folder}, where {free / MEGABYTE:.0f} MB are free; set TMPDIR to a folder with more room, or try a smaller --scale"
         )
 
 
@@ -119,7 +193,8 @@ def _scale_that_fits(
     while scale >= SMALLEST_SCALE:
         scale = float(f"{scale:.2g}")
         smaller = dataclasses.replace(options, scale=scale)
-        if estimate_memory(registration, plan_canvas(registration, smaller), smaller, dtype, masked=masked) <= allowed:
+        canvas, least = plan_canvas(registration, smaller), Holding(on_disk=True, photos=FEWEST)
+        if estimate_memory(registration, canvas, smaller, dtype, masked=masked, holding=least) <= allowed:
             return scale
         scale *= 0.8
     return None

@@ -1,33 +1,39 @@
-"""Full pixels: every photo is decoded once and drawn into the tiles that need it; a tile is finished when its last photo has come.
+"""Full pixels: tile after tile, each drawn from the photos that it shows, blended, rounded and stored.
 
-So memory holds the panorama, two photos, and the tiles along the front between photos that have come and those that have not.
+Tiles are taken in an order in which few photos are needed at a time. A photo is decoded shortly before its first tile and let go after its
+last one, so memory holds the panorama and the photos that meet along one line across it. Where not even those may be held, the photo whose
+next tile is farthest off makes room, and is decoded again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
-from compositor.compose.grade import make_grading
+from compositor.compose.grade import Grading, make_grading
+from compositor.compose.memory import Holding
 from compositor.compose.plan import Plan, gather
-from compositor.compose.tiles import TILE, Tile, cut_tiles
+from compositor.compose.tiles import TILE, Tile, cut_tiles, in_order
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.encoding import full_scale
 from compositor.geometry.views import resolution
 from compositor.kernels.tile import choose_owners, compare, finish, place
+from compositor.spool import Spool
 from compositor.types import Camera, Decoded, Photo, Pixels, Progress
 
 __all__ = ["render"]
 
 Floats = NDArray[np.float32]
 Owners = NDArray[np.int16]
-_Waiting = dict[Tile, dict[int, "_Piece"]]
+
+AHEAD = 8
+"""Tiles before its first one at which a photo's decoding begins, so that no tile waits for it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,19 +46,35 @@ class _Piece:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class _Opened:
+    """A decoded photo, and what is done to its light."""
+
+    decoded: Decoded
+    grading: Grading | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Job:
     """What all tiles share."""
 
     plan: Plan
+    cameras: Sequence[Camera]
     sheet: Sheet
     taps: Floats
-    pixels: Pixels
-    owner: Owners
+    pixels: Pixels | Spool
+    owner: Owners | Spool
 
 
 def render(
-    plan: Plan, cameras: Sequence[Camera], photos: Sequence[Photo], pool: Executor, progress: Progress, *, side: int = TILE
-) -> tuple[Pixels, Owners]:
+    plan: Plan,
+    cameras: Sequence[Camera],
+    photos: Sequence[Photo],
+    pool: Executor,
+    progress: Progress,
+    *,
+    side: int = TILE,
+    holding: Holding = Holding(),  # noqa: B008 - a constant
+) -> tuple[Pixels | Spool, Owners | Spool]:
     """Render the panorama that was planned.
 
     Parameters
@@ -62,9 +84,13 @@ def render(
     photos : sequence of Photo
         One per camera, all of one pixel type.
     pool : Executor
+        Takes up work in the order in which it is handed in.
     progress : Progress
+        Told of every tile.
     side : int
         Side of a tile, canvas pixels. The result does not depend on it.
+    holding : Holding
+        Whether the panorama is held in memory, and how many photos are. The result does not depend on it.
 
     Returns
     -------
@@ -72,51 +98,64 @@ def render(
     owner : (h, w) int16
     """
     width, height = plan.canvas.size
-    pixels: Pixels = np.zeros((height, width, 3), photos[0].dtype)
-    owner = np.full((height, width), -1, np.int16)
-    job = _Job(plan, Sheet.of(plan.canvas), enlarging_taps(plan.factor.bit_length() - 1), pixels, owner)
-    order = sorted(range(len(photos)), key=lambda k: (plan.needs[k].box.left, plan.needs[k].box.top, k))
-    turn = {k: position for position, k in enumerate(order)}
-    tiles_of: dict[int, list[Tile]] = defaultdict(list)
-    for tile in cut_tiles(plan, side):
+    pixels: Pixels | Spool = np.zeros((height, width, 3), photos[0].dtype)
+    owner: Owners | Spool = np.full((height, width), -1, np.int16)
+    if holding.on_disk:
+        pixels, owner = Spool(pixels.shape, pixels.dtype), Spool(owner.shape, owner.dtype, empty=-1)
+    job = _Job(plan, cameras, Sheet.of(plan.canvas), enlarging_taps(plan.factor.bit_length() - 1), pixels, owner)
+    tiles = in_order(cut_tiles(plan, side), plan, strips=holding.photos is not None)
+    uses: dict[int, deque[int]] = {}
+    for position, tile in enumerate(tiles):
         for k in tile.pieces:
-            tiles_of[k].append(tile)
-    waiting: _Waiting = {}
-    decoding = pool.submit(_decode, photos[order[0]], cameras[order[0]], plan)
-    for position, k in enumerate(order):
-        decoded = decoding.result()
-        if position + 1 < len(order):
-            decoding = pool.submit(_decode, photos[order[position + 1]], cameras[order[position + 1]], plan)
-        work = [(tile, max(tile.pieces, key=turn.__getitem__) == k) for tile in tiles_of[k]]
-        _draw_photo(job, k, cameras[k], decoded, work, waiting, pool)
-        progress("render", position + 1, len(order))
+            uses.setdefault(k, deque()).append(position)
+    opened: dict[int, Future[_Opened]] = {}
+
+    def open_photos(tile: Tile) -> None:
+        for k in tile.pieces:
+            if k in opened:
+                continue
+            if holding.photos and len(opened) >= holding.photos:
+                others = [other for other in opened if other not in tile.pieces]
+                if others:
+                    del opened[max(others, key=lambda other: (uses[other][0], other))]
+            opened[k] = pool.submit(_open, photos[k], cameras[k], plan, k)
+
+    at_work: deque[Future[None]] = deque()
+    for position, tile in enumerate(tiles):
+        progress("render", position, len(tiles))
+        # Photos are handed in before the tiles that wait for them, so no worker waits for what nobody works on.
+        open_photos(tile)
+        at_work.append(pool.submit(_draw_tile, job, tile, {k: opened[k] for k in tile.pieces}))
+        for k in tile.pieces:
+            uses[k].popleft()
+            if not uses[k]:
+                del opened[k]
+        if position + AHEAD < len(tiles) and not holding.photos:
+            open_photos(tiles[position + AHEAD])
+        while len(at_work) > (1 if holding.photos else AHEAD):
+            at_work.popleft().result()
+    while at_work:
+        at_work.popleft().result()
+    progress("render", len(tiles), len(tiles))
     return pixels, owner
 
 
-def _decode(photo: Photo, camera: Camera, plan: Plan) -> Decoded:
+def _open(photo: Photo, camera: Camera, plan: Plan, index: int) -> _Opened:
     """A photo's pixels: all of them, or fewer where the canvas shows it much smaller, so that nothing aliases."""
     share = plan.canvas.scale / resolution(camera)
-    if share > 0.75:
-        return extend_colours(photo.full())
-    return extend_colours(photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6))
+    wanted = photo.full() if share > 0.75 else photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6)
+    decoded = extend_colours(wanted)
+    return _Opened(decoded, make_grading(plan.photometry, index, camera, decoded.pixels.dtype))
 
 
-def _draw_photo(
-    job: _Job, k: int, camera: Camera, decoded: Decoded, work: Sequence[tuple[Tile, bool]], waiting: _Waiting, pool: Executor
-) -> None:
-    """Draw a photo into the tiles that need it, and finish those for which it was the last one."""
-    grading = make_grading(job.plan.photometry, k, camera, decoded.pixels.dtype)
-
-    def draw_tile(tile: Tile, last: bool) -> None:
-        places = locate(camera, decoded, job.sheet, tile.pieces[k])
-        # No two threads have the same tile, so none touches another's pieces or pixels.
-        pieces = waiting.pop(tile, {}) if last else waiting.setdefault(tile, {})
-        pieces[k] = _Piece(tile.pieces[k], *draw(camera, decoded, places, grading=grading, smooth=True))
-        if last:
-            _finish_tile(job, tile, dict(sorted(pieces.items())))
-
-    for _ in pool.map(draw_tile, *zip(*work, strict=True)):
-        pass
+def _draw_tile(job: _Job, tile: Tile, opened: dict[int, Future[_Opened]]) -> None:
+    """Draw the photos of a tile, composite, blend, round and store it."""
+    pieces = {}
+    for k, box in tile.pieces.items():
+        photo = opened[k].result()
+        places = locate(job.cameras[k], photo.decoded, job.sheet, box)
+        pieces[k] = _Piece(box, *draw(job.cameras[k], photo.decoded, places, grading=photo.grading, smooth=True))
+    _finish_tile(job, tile, pieces)
 
 
 def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
@@ -139,8 +178,14 @@ def _store(job: _Job, box: Box, outer: Box, picture: Floats, owner: Owners) -> N
     """Add the coarse bands to the part of ``outer`` that lies in ``box``, round it and store it on the canvas."""
     white = np.float32(full_scale(job.pixels.dtype))
     correction = _correction(job.plan, box) * white
-    frame = np.array([box.top - outer.top, box.left - outer.left, box.top, box.left, *box.shape])
-    finish(picture, owner, frame, correction, job.taps, white, job.pixels, job.owner)
+    start = np.array([box.top - outer.top, box.left - outer.left])
+    if isinstance(job.pixels, np.ndarray) and isinstance(job.owner, np.ndarray):
+        finish(picture, owner, np.array([*start, box.top, box.left, *box.shape]), correction, job.taps, white, job.pixels, job.owner)
+        return
+    pixels, owners = np.empty((*box.shape, 3), job.pixels.dtype), np.empty(box.shape, np.int16)
+    finish(picture, owner, np.array([*start, 0, 0, *box.shape]), correction, job.taps, white, pixels, owners)
+    region = slice(box.top, box.bottom), slice(box.left, box.right)
+    job.pixels[region], job.owner[region] = pixels, owners
 
 
 def _choose_owners(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> tuple[Owners, Owners]:

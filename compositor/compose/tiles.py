@@ -13,7 +13,7 @@ import numpy as np
 from compositor.compose.plan import Need, Plan
 from compositor.compose.warp import Box
 
-__all__ = ["TILE", "Tile", "cut_tiles"]
+__all__ = ["TILE", "Tile", "cut_tiles", "in_order"]
 
 TILE = 512
 """Side of a tile, canvas pixels."""
@@ -69,6 +69,27 @@ def cut_tiles(plan: Plan, side: int = TILE) -> list[Tile]:
             if pieces:
                 tiles.append(Tile(box, outer, pieces))
     return tiles
+
+
+def in_order(tiles: list[Tile], plan: Plan, *, strips: bool) -> list[Tile]:
+    """Tiles in the order in which they are rendered.
+
+    Parameters
+    ----------
+    tiles : list of Tile
+    plan : Plan
+    strips : bool
+        Whether few photos can be held at a time. Without, tiles go along the shorter side of the canvas first, and photos stay open
+        while they meet the line on which the work has arrived. In strips as wide as a photo, fewer do, but most are opened in two strips.
+
+    Returns
+    -------
+    list of Tile
+    """
+    width, height = plan.canvas.size
+    axis = 0 if width >= height else 1
+    breadth = max(1, int(np.median([need.box[axis + 2] - need.box[axis] for need in plan.needs])) * plan.factor) if strips else 1
+    return sorted(tiles, key=lambda tile: (tile.box[axis] // breadth, tile.box[1 - axis], tile.box[axis]))
 
 
 def _align(box: Box, factor: int) -> Box:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from compositor.encoding import full_scale
 from compositor.errors import ReadError
+from compositor.images.alpha import with_alpha
 from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS, exif_of_tiff, load_exif
 from compositor.images.samples import Header, Samples
+from compositor.spool import Derived, Spool
 
 __all__ = ["decode_tiff", "read_tiff_header", "write_tiff"]
 
@@ -33,6 +35,9 @@ WHOLE_TYPES = {"bool": np.uint8, "uint8": np.uint8, "uint16": np.uint16} | dict.
 
 PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
 """Tags that nobody uses, sorted where pointers to EXIF blocks go: tifffile does not write those itself."""
+
+TILE = 256
+"""Side, px, of the tiles of a TIFF: programs that show a part of a large picture read no more than these."""
 
 LARGEST_CLASSIC = 4 * 10**9
 """Bytes up to which a TIFF can point into itself with 32 bits, less some for its tags."""
@@ -140,38 +145,57 @@ def divide(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(straight if colors.dtype.kind == "f" else np.rint(np.minimum(straight, white)).astype(colors.dtype))
 
 
-def write_tiff(file: BinaryIO, pixels: NDArray[Any], metadata: Mapping[str, bytes]) -> None:
-    """Write pixels as a TIFF, deflated with a predictor; BigTIFF where 32-bit positions may not suffice.
+def write_tiff(
+    file: BinaryIO, pixels: NDArray[Any] | Spool, mask: NDArray[np.bool_] | Derived | None, metadata: Mapping[str, bytes]
+) -> None:
+    """Write pixels as a tiled TIFF, deflated with a predictor; BigTIFF where 32-bit positions may not suffice.
 
     Parameters
     ----------
     file : binary file, readable and writable
         Written from its beginning.
-    pixels : (h, w), (h, w, 3) or (h, w, 4) uint8, uint16 or float32
-        Gray, RGB or RGB with straight alpha.
+    pixels : (h, w) or (h, w, 3) uint8, uint16 or float32
+        Gray or RGB.
+    mask : (h, w) bool or None
+        Becomes straight alpha where it is not all true; gray becomes RGB then.
     metadata : mapping
         ``exif`` and ``icc`` bytes to embed as they are. A BigTIFF holds only the EXIF block's main texts.
     """
     import tifffile
 
-    big = pixels.nbytes > LARGEST_CLASSIC
+    height, width = pixels.shape[:2]
+    alpha = mask is not None and not all(bool(np.all(mask[top : top + TILE])) for top in range(0, height, TILE))
+    channels = 4 if alpha else 1 if pixels.ndim == 2 else 3
+
+    def tiles() -> Iterator[NDArray[Any]]:
+        for top in range(0, height, TILE):
+            rows = slice(top, min(top + TILE, height))
+            strip = with_alpha(pixels[rows], mask[rows]) if alpha and mask is not None else pixels[rows]
+            for left in range(0, width, TILE):
+                part = strip[:, left : left + TILE]
+                tile = np.zeros((TILE, TILE, *part.shape[2:]), part.dtype)
+                tile[: part.shape[0], : part.shape[1]] = part
+                yield tile
+
+    big = height * width * channels * pixels.dtype.itemsize > LARGEST_CLASSIC
     texts, blocks = exif_tags(metadata.get("exif"))
     tags: list[tuple[int, int, int, Any, bool]] = [(tag, 2, 0, text, True) for tag, text in texts.items()]
     if not big:
         # These blocks follow the picture; their positions are filled in once they are known.
         tags += [(PLACEHOLDERS[pointer], 4, 1, 0, True) for pointer in blocks]
-    alpha = ["unassalpha"] if pixels.ndim == 3 and pixels.shape[2] == 4 else None
     tifffile.imwrite(
         file,
-        pixels,
+        tiles(),
+        shape=(height, width) if channels == 1 else (height, width, channels),
+        dtype=pixels.dtype,
         bigtiff=big,
         byteorder="<",
-        photometric="minisblack" if pixels.ndim == 2 else "rgb",
-        extrasamples=alpha,
+        photometric="minisblack" if channels == 1 else "rgb",
+        extrasamples=["unassalpha"] if alpha else None,
         compression="zlib",
         compressionargs={"level": 1},
         predictor=True,
-        rowsperstrip=max(1, 2**20 // (pixels.nbytes // len(pixels))),
+        tile=(TILE, TILE),
         iccprofile=metadata.get("icc"),
         software="compositor",
         metadata=None,

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from compositor.encoding import full_scale
 from compositor.errors import OptionError, OutputError
+from compositor.images.alpha import with_needed_alpha
 from compositor.images.files import AnyPath, check_place, printable, write_atomically
 from compositor.images.metadata import exif_for_output
 from compositor.images.png import encode_png
 from compositor.images.tiff import write_tiff
 from compositor.options import JPEG_QUALITY
+from compositor.spool import Derived, Spool
 
 __all__ = ["check_output", "encode_preview", "with_depth", "write_image"]
 
@@ -74,9 +76,9 @@ def output_format(path: AnyPath) -> str:
 
 def write_image(
     path: AnyPath,
-    pixels: NDArray[Any],
+    pixels: NDArray[Any] | Spool,
     *,
-    mask: NDArray[np.bool_] | None = None,
+    mask: NDArray[np.bool_] | Derived | None = None,
     metadata: Mapping[str, bytes] | None = None,
     overwrite: bool = False,
     quality: int = JPEG_QUALITY,
@@ -91,7 +93,8 @@ def write_image(
     path : str or path
         Where to; the ending chooses the format.
     pixels : (h, w, 3) or (h, w) uint8, uint16 or float32
-        RGB or gray; float holds 0..1 and is clipped to it where it is rounded.
+        RGB or gray; float holds 0..1 and is clipped to it where it is rounded. From disk it is read strip by strip into a TIFF, and whole
+        for the other formats.
     mask : (h, w) bool, optional
         Where the picture has pixels. PNG and TIFF keep it as straight alpha when it is not all true.
     metadata : mapping, optional
@@ -119,9 +122,10 @@ def write_image(
     if format_name == "TIFF":
 
         def write(file: BinaryIO) -> None:
-            write_tiff(file, with_alpha(pixels, mask), kept)
+            write_tiff(file, pixels, mask, kept)
 
     else:
+        pixels, mask = np.asarray(pixels), None if mask is None else np.asarray(mask)
         content = encode_jpeg(pixels, quality, kept) if format_name == "JPEG" else encode_png_with(pixels, mask, kept)
 
         def write(file: BinaryIO) -> None:
@@ -130,7 +134,7 @@ def write_image(
     write_atomically(path, write, overwrite=overwrite)
 
 
-def check_pixels(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, quality: int) -> None:
+def check_pixels(pixels: NDArray[Any] | Spool, mask: NDArray[np.bool_] | Derived | None, quality: int) -> None:
     """Refuse arrays that are no picture."""
     if pixels.dtype not in (np.uint8, np.uint16, np.float32) or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         raise OptionError(f"pixels are {pixels.dtype} of shape {pixels.shape}; needed is uint8, uint16 or float32, (h, w, 3) or (h, w)")
@@ -169,17 +173,6 @@ def with_depth(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
     return made
 
 
-def with_alpha(pixels: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """Pixels with the mask as straight alpha where there is anything to mask; gray becomes RGB then."""
-    if mask is None or mask.all():
-        return np.ascontiguousarray(pixels)
-    made = np.empty((*mask.shape, 4), pixels.dtype)
-    made[..., :3] = pixels if pixels.ndim == 3 else pixels[..., None]
-    made[..., 3] = mask
-    made[..., 3] *= np.asarray(full_scale(pixels.dtype), pixels.dtype)
-    return made
-
-
 def encode_jpeg(pixels: NDArray[Any], quality: int, kept: Mapping[str, bytes]) -> bytes:
     """Pixels as a JPEG with EXIF and colour profile."""
     import simplejpeg
@@ -214,7 +207,7 @@ def encode_png_with(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, kept: 
         extra[b"iCCP"] = b"ICC profile\0\0" + zlib.compress(icc)
     if exif := kept.get("exif"):
         extra[b"eXIf"] = exif
-    return encode_png(with_alpha(with_depth(pixels, 8 if pixels.dtype == np.uint8 else 16), mask), extra)
+    return encode_png(with_needed_alpha(with_depth(pixels, 8 if pixels.dtype == np.uint8 else 16), mask), extra)
 
 
 def encode_preview(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, most_pixels: int) -> bytes:
@@ -244,4 +237,4 @@ def encode_preview(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, most_pi
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         if mask is not None:
             mask = cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA) >= 128
-    return encode_png(with_alpha(with_depth(pixels, 8), mask))
+    return encode_png(with_needed_alpha(with_depth(pixels, 8), mask))

@@ -1,0 +1,170 @@
+"""Pictures too large for memory: their pixels lie in a file, and are read and written by region.
+
+Explicit reads and writes, not mapped pages: the system counts those as memory of the process, and takes it when it likes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["Derived", "Spool", "part_of"]
+
+
+class Spool:
+    """A picture in a temporary file that nobody else sees and that is gone when nothing refers to it any more.
+
+    It is read as arrays are, by rows and columns: ``spool[100:200, 50:80]``, ``spool[7, 9]``, ``spool[::10, ::10]``;
+    ``numpy.asarray`` reads all of it. Regions are written likewise. Threads may read and write different regions at the same time.
+
+    Parameters
+    ----------
+    shape : (int, int) or (int, int, int)
+        Height, width and, where there are any, channels.
+    dtype : dtype
+    empty : int
+        Value of pixels that were never written.
+    folder : str or path, optional
+        Where the file lies; by default the system's folder for temporary files.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, *, empty: int = 0, folder: str | os.PathLike[str] | None = None) -> None:
+        self.shape, self.dtype, self.empty = shape, np.dtype(dtype), empty
+        self._file = _File(folder, self.nbytes)
+        self._first, self._row = 0, self.nbytes // shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the picture, bytes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def _pixel(self) -> int:
+        """Size of a pixel, bytes."""
+        return int(np.prod(self.shape[2:], dtype=np.int64)) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:, :], dtype)
+
+    def __getitem__(self, key: Any) -> Any:
+        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        if not isinstance(rows, slice):
+            return self[rows : rows + 1 or None, columns][0]
+        if not isinstance(columns, slice):
+            return self[rows, columns : columns + 1 or None][:, 0]
+        rows, (left, right, step) = range(*rows.indices(self.shape[0])), columns.indices(self.shape[1])
+        if step < 1:
+            raise IndexError("columns of a picture on disk are read from left to right")
+        read = np.empty((len(rows), max(0, right - left), *self.shape[2:]), self.dtype)
+        size = read[:1].nbytes
+        if rows.step == 1 and size == self._row:
+            self._read(read, rows.start, left)
+        else:
+            for k, row in enumerate(rows if size else ()):
+                self._read(read[k], row, left)
+        # Files begin as zeros; so zeros stand for what was never written.
+        return (read + np.asarray(self.empty, self.dtype) if self.empty else read)[:, ::step]
+
+    def __setitem__(self, key: tuple[slice, slice], values: NDArray[Any]) -> None:
+        rows, (left, right, _) = range(*key[0].indices(self.shape[0])), key[1].indices(self.shape[1])
+        stored = np.broadcast_to(np.asarray(values, self.dtype), (len(rows), right - left, *self.shape[2:]))
+        stored = np.ascontiguousarray(stored - np.asarray(self.empty, self.dtype) if self.empty else stored)
+        for k, row in enumerate(rows):
+            self._write(stored[k], row, left)
+
+    def part(self, rows: slice, columns: slice) -> Spool:
+        """A region of the picture as a picture of its own, in the same file.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Without steps.
+
+        Returns
+        -------
+        Spool
+        """
+        (top, bottom, _), (left, right, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
+        part = object.__new__(Spool)
+        part.shape, part.dtype, part.empty = (bottom - top, right - left, *self.shape[2:]), self.dtype, self.empty
+        part._file, part._first, part._row = self._file, self._first + top * self._row + left * self._pixel, self._row
+        return part
+
+    def _read(self, into: NDArray[Any], row: int, left: int) -> None:
+        """Fill an array with what the file holds from a pixel on."""
+        self._file.read(self._first + row * self._row + left * self._pixel, into.reshape(-1).view(np.uint8).data)
+
+    def _write(self, values: NDArray[Any], row: int, left: int) -> None:
+        """Write an array into the file from a pixel on."""
+        self._file.write(self._first + row * self._row + left * self._pixel, values.reshape(-1).view(np.uint8).data)
+
+
+class _File:
+    """A temporary file of some size that several spools may share; it is closed, and so gone, with the last of them."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None, size: int) -> None:
+        self._file, self._lock = tempfile.TemporaryFile(buffering=0, prefix="compositor-", dir=folder), threading.Lock()  # noqa: SIM115
+        self._file.truncate(size)
+        weakref.finalize(self, self._file.close)
+
+    def read(self, place: int, view: memoryview) -> None:
+        """Fill a view with the bytes from a place on."""
+        with self._lock:
+            self._file.seek(place)
+            while view:
+                count = self._file.readinto(view)
+                if not count:
+                    raise OSError("the temporary file ended early")
+                view = view[count:]
+
+    def write(self, place: int, view: memoryview) -> None:
+        """Write a view from a place on."""
+        with self._lock:
+            self._file.seek(place)
+            while view:
+                view = view[self._file.write(view) :]
+
+
+class Derived:
+    """What follows pixel by pixel from a picture on disk, worked out region by region as it is asked for.
+
+    Parameters
+    ----------
+    source : Spool
+    of : callable
+        Takes a region of the source to the same region of this.
+    dtype : dtype
+        Of the result.
+    """
+
+    def __init__(self, source: Spool, of: Callable[[NDArray[Any]], NDArray[Any]], dtype: DTypeLike) -> None:
+        self.shape, self.dtype, self._source, self._of = source.shape, np.dtype(dtype), source, of
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:, :], dtype)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._of(self._source[key])
+
+
+def part_of(picture: NDArray[Any] | Spool, rows: slice, columns: slice) -> Any:
+    """A region of a picture, which is not copied, wherever its pixels are."""
+    return picture.part(rows, columns) if isinstance(picture, Spool) else picture[rows, columns]
