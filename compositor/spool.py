@@ -5,17 +5,24 @@ Explicit reads and writes, not mapped pages: the system counts those as memory o
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["Derived", "Spool", "part_of"]
+
+
+BLOCK = 512
+"""Side, px, of the blocks that a file holds one after the other: a tile that is one of them is written at once."""
+
+Region = tuple[slice, slice]
 
 
 class Spool:
@@ -37,8 +44,7 @@ class Spool:
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, *, empty: int = 0, folder: str | os.PathLike[str] | None = None) -> None:
         self.shape, self.dtype, self.empty = shape, np.dtype(dtype), empty
-        self._file = _File(folder, self.nbytes)
-        self._first, self._row = 0, self.nbytes // shape[0]
+        self._file, self._whole, self._corner = _File(folder, self.nbytes), shape[:2], (0, 0)
 
     @property
     def ndim(self) -> int:
@@ -49,11 +55,6 @@ class Spool:
     def nbytes(self) -> int:
         """Size of the picture, bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-
-    @property
-    def _pixel(self) -> int:
-        """Size of a pixel, bytes."""
-        return int(np.prod(self.shape[2:], dtype=np.int64)) * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -67,25 +68,30 @@ class Spool:
             return self[rows : rows + 1 or None, columns][0]
         if not isinstance(columns, slice):
             return self[rows, columns : columns + 1 or None][:, 0]
-        rows, (left, right, step) = range(*rows.indices(self.shape[0])), columns.indices(self.shape[1])
+        asked, (left, right, step) = range(*rows.indices(self.shape[0])), columns.indices(self.shape[1])
         if step < 1:
             raise IndexError("columns of a picture on disk are read from left to right")
-        read = np.empty((len(rows), max(0, right - left), *self.shape[2:]), self.dtype)
-        size = read[:1].nbytes
-        if rows.step == 1 and size == self._row:
-            self._read(read, rows.start, left)
-        else:
-            for k, row in enumerate(rows if size else ()):
-                self._read(read[k], row, left)
+        read = np.empty((len(asked), max(0, right - left), *self.shape[2:]), self.dtype)
+        for first, into in [(asked.start, read)] if asked.step == 1 else [(row, read[k : k + 1]) for k, row in enumerate(asked)]:
+            for place, stored, part, within in self._blocks(first, left, into.shape[:2]):
+                block = np.empty(stored, self.dtype)
+                self._file.read(place, block.reshape(-1).view(np.uint8).data)
+                into[part] = block[:, within]
         # Files begin as zeros; so zeros stand for what was never written.
         return (read + np.asarray(self.empty, self.dtype) if self.empty else read)[:, ::step]
 
-    def __setitem__(self, key: tuple[slice, slice], values: NDArray[Any]) -> None:
-        rows, (left, right, _) = range(*key[0].indices(self.shape[0])), key[1].indices(self.shape[1])
-        stored = np.broadcast_to(np.asarray(values, self.dtype), (len(rows), right - left, *self.shape[2:]))
-        stored = np.ascontiguousarray(stored - np.asarray(self.empty, self.dtype) if self.empty else stored)
-        for k, row in enumerate(rows):
-            self._write(stored[k], row, left)
+    def __setitem__(self, key: Region, values: NDArray[Any]) -> None:
+        (top, bottom, _), (left, right, _) = key[0].indices(self.shape[0]), key[1].indices(self.shape[1])
+        given = np.broadcast_to(np.asarray(values, self.dtype), (bottom - top, right - left, *self.shape[2:]))
+        given = given - np.asarray(self.empty, self.dtype) if self.empty else given
+        for place, stored, part, within in self._blocks(top, left, given.shape[:2]):
+            block = np.ascontiguousarray(given[part])
+            if block.shape == stored:
+                self._file.write(place, block.reshape(-1).view(np.uint8).data)
+                continue
+            pixel = block[:1, :1].nbytes
+            for k, row in enumerate(block):
+                self._file.write(place + (k * stored[1] + within.start) * pixel, row.reshape(-1).view(np.uint8).data)
 
     def part(self, rows: slice, columns: slice) -> Spool:
         """A region of the picture as a picture of its own, in the same file.
@@ -100,18 +106,27 @@ class Spool:
         Spool
         """
         (top, bottom, _), (left, right, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
-        part = object.__new__(Spool)
-        part.shape, part.dtype, part.empty = (bottom - top, right - left, *self.shape[2:]), self.dtype, self.empty
-        part._file, part._first, part._row = self._file, self._first + top * self._row + left * self._pixel, self._row
+        part = copy.copy(self)
+        part.shape, part._corner = (bottom - top, right - left, *self.shape[2:]), (self._corner[0] + top, self._corner[1] + left)
         return part
 
-    def _read(self, into: NDArray[Any], row: int, left: int) -> None:
-        """Fill an array with what the file holds from a pixel on."""
-        self._file.read(self._first + row * self._row + left * self._pixel, into.reshape(-1).view(np.uint8).data)
+    def _blocks(self, top: int, left: int, size: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...], Region, slice]]:
+        """Where the file holds a region, block by block.
 
-    def _write(self, values: NDArray[Any], row: int, left: int) -> None:
-        """Write an array into the file from a pixel on."""
-        self._file.write(self._first + row * self._row + left * self._pixel, values.reshape(-1).view(np.uint8).data)
+        Yields the place of the block's rows that the region shows, their shape, what part of the region they are, and which of their
+        columns the region shows.
+        """
+        height, width = self._whole
+        pixel = int(np.prod(self.shape[2:], dtype=np.int64)) * self.dtype.itemsize
+        top, left = top + self._corner[0], left + self._corner[1]
+        bottom, right = top + size[0], left + size[1]
+        for y in range(top // BLOCK * BLOCK, bottom, BLOCK):
+            first, last, tall = max(top, y), min(bottom, y + BLOCK), min(BLOCK, height - y)
+            for x in range(left // BLOCK * BLOCK, right, BLOCK):
+                start, stop, broad = max(left, x), min(right, x + BLOCK), min(BLOCK, width - x)
+                place = (y * width + x * tall + (first - y) * broad) * pixel
+                stored = (last - first, broad, *self.shape[2:])
+                yield place, stored, (slice(first - top, last - top), slice(start - left, stop - left)), slice(start - x, stop - x)
 
 
 class _File:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import compositor.spool
 from compositor.spool import Spool, part_of
 
 RECTANGLES = [
@@ -14,6 +15,12 @@ RECTANGLES = [
     (slice(5, 5), slice(2, 4)),
     (slice(-4, None), slice(-3, None)),
 ]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """So that small pictures have several."""
+    monkeypatch.setattr(compositor.spool, "BLOCK", 4)
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, (3,)), (np.uint16, (3,)), (np.float32, (3,)), (np.int16, ())])

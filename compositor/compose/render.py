@@ -32,8 +32,8 @@ __all__ = ["render"]
 Floats = NDArray[np.float32]
 Owners = NDArray[np.int16]
 
-AHEAD = 8
-"""Tiles before its first one at which a photo's decoding begins, so that no tile waits for it."""
+AHEAD, FEW_AHEAD = 8, 3
+"""Tiles before its first one at which a photo's decoding begins, so that no tile waits for it; and where few photos can be held."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,29 +110,33 @@ def render(
             uses.setdefault(k, deque()).append(position)
     opened: dict[int, Future[_Opened]] = {}
 
-    def open_photos(tile: Tile) -> None:
-        for k in tile.pieces:
+    def open_photos(position: int, *, now: bool) -> None:
+        for k in tiles[position].pieces:
             if k in opened:
                 continue
             if holding.photos and len(opened) >= holding.photos:
-                others = [other for other in opened if other not in tile.pieces]
-                if others:
-                    del opened[max(others, key=lambda other: (uses[other][0], other))]
+                others = [other for other in opened if other not in tiles[position].pieces]
+                last = max(others, key=lambda other: (uses[other][0], other), default=None)
+                if last is not None and (now or uses[last][0] > position):
+                    del opened[last]
+                elif not now:
+                    return
             opened[k] = pool.submit(_open, photos[k], cameras[k], plan, k)
 
     at_work: deque[Future[None]] = deque()
+    ahead = FEW_AHEAD if holding.photos else AHEAD
     for position, tile in enumerate(tiles):
         progress("render", position, len(tiles))
         # Photos are handed in before the tiles that wait for them, so no worker waits for what nobody works on.
-        open_photos(tile)
+        open_photos(position, now=True)
         at_work.append(pool.submit(_draw_tile, job, tile, {k: opened[k] for k in tile.pieces}))
         for k in tile.pieces:
             uses[k].popleft()
             if not uses[k]:
                 del opened[k]
-        if position + AHEAD < len(tiles) and not holding.photos:
-            open_photos(tiles[position + AHEAD])
-        while len(at_work) > (1 if holding.photos else AHEAD):
+        if position + ahead < len(tiles):
+            open_photos(position + ahead, now=False)
+        while len(at_work) > ahead:
             at_work.popleft().result()
     while at_work:
         at_work.popleft().result()
