@@ -39,6 +39,6 @@ def _import() -> None:
     from compositor.kernels.matching import best_two
 
     one = np.zeros(1, np.float32)
-    best_two(np.zeros((1, 1), np.float32), one, np.zeros(1, np.int32), one.copy(), np.zeros(1, np.int32))
+    best_two(np.zeros((1, 1), np.float32), 0, one, np.zeros(1, np.int32), one.copy(), np.zeros(1, np.int32), one.copy())
     for name in NEEDED:
         importlib.import_module(name)

@@ -117,9 +117,9 @@ class RegisterOptions(RunOptions):
     feature_megapixels: float = option(0.6, "Features are looked for at this size.", low=0.01, high=100.0)
     max_features: int = option(0, "Strongest features kept per photo; 0 keeps as many as suit the detector.", low=0, high=100_000)
     model: ModelMethod = option("auto", "How the photos differ: by a turning camera, or as photos of a plane; auto takes what fits best.")
-    focal: FocalMethod = option("auto", "One focal length for all photos, one per photo, or whichever the photos support.")
+    focal: FocalMethod = option("auto", "One focal length for all photos of one zoom, one per photo, or whichever the photos support.")
     cache: str = option("", "Folder that keeps features between runs; a photo's are found again by what it shows.")
-    straighten: bool = option(True, "Turn the panorama so that its horizon is level.")
+    straighten: bool = option(True, "Level the horizon, where the camera turned; photos of a plane are always seen squarely.")
     local_alignment: LocalMethod = option(
         "auto", "Bend photos a little where parallax or the lens leaves overlaps apart: if matches ask for it, whenever it helps, or never."
     )

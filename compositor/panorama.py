@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.errors import OptionError
 from compositor.geometry.projections import canvas_directions, canvas_positions
 from compositor.geometry.views import ray_directions, see
 from compositor.options import JPEG_QUALITY
@@ -122,7 +123,15 @@ class Panorama:
         -------
         (int, (float, float)) or None
             Index into ``registration.cameras`` and x and y, px of the full-size photo; None where the panorama is empty.
+
+        Raises
+        ------
+        OptionError
+            The panorama has no such pixel.
         """
+        h, w = self.owner.shape
+        if not (0 <= x < w and 0 <= y < h):
+            raise OptionError(f"({x}, {y}) is no pixel of the panorama; x goes to {w - 1}, y to {h - 1}")
         photo = int(self.owner[y, x])
         if photo < 0:
             return None

@@ -142,8 +142,10 @@ class Registration:
         Raises
         ------
         RegistrationFileError
-            A version has other proportions than its photo: it was cropped or turned.
+            A version has other proportions than its photo: it was cropped or turned; or there are fewer or more versions than cameras.
         """
+        if len(photos) != len(self.cameras):
+            raise RegistrationFileError(f"{len(photos)} photos were given; needed is one for each of {len(self.cameras)} cameras, in order")
         cameras = (dataclasses.replace(scaled(c, size), name=name) for c, (name, size) in zip(self.cameras, photos, strict=True))
         return dataclasses.replace(self, cameras=tuple(cameras))
 

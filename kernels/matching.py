@@ -21,25 +21,27 @@ def ones(typingctx, word=None):
 
 
 @njit(cache=True, nogil=True)
-def best_two(similarity, row_best, row_index, row_second, column_index):
-    """Find the best and second best column of every row, and the best row of every column.
+def best_two(similarity, first, row_best, row_index, row_second, column_index, column_best):
+    """Find the best and second best column of every row, and the best row of every column; called with strip after strip of rows.
 
     Ties go to the lower index.
 
     Parameters
     ----------
     similarity : (n, m) float32
-        Larger is more alike.
+        Larger is more alike; a strip.
+    first : int
+        Number of the strip's first row.
     row_best, row_second : (n,) float32, out
         Largest and second largest value of each row; -inf where a row has too few columns.
     row_index : (n,) int32, out
         Column of the largest value.
-    column_index : (m,) int32, out
-        Row of the largest value of each column.
+    column_index : (m,) int32, in and out
+        Row of the largest value of each column so far; -1 before the first strip.
+    column_best : (m,) float32, in and out
+        That value; -inf before the first strip.
     """
     n, m = similarity.shape
-    column_best = np.full(m, -np.inf, np.float32)
-    column_index[:] = -1
     for i in range(n):
         best, second, index = np.float32(-np.inf), np.float32(-np.inf), np.int32(-1)
         for j in range(m):
@@ -51,7 +53,7 @@ def best_two(similarity, row_best, row_index, row_second, column_index):
                     second = s
             if s > column_best[j]:
                 column_best[j] = s
-                column_index[j] = i
+                column_index[j] = first + i
         row_best[i], row_second[i], row_index[i] = best, second, index
 
 

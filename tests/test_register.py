@@ -135,12 +135,17 @@ def test_features_lie_where_the_full_photo_has_them():
     assert np.median(nearest) < 0.3
 
 
-def test_best_two_equals_sorting():
+@pytest.mark.parametrize("strip", [40, 7])
+def test_best_two_equals_sorting(strip):
     rng = np.random.default_rng(1)
     table = rng.integers(0, 50, (40, 30)).astype(np.float32)  # with ties
     best, second = np.empty(40, np.float32), np.empty(40, np.float32)
     index, back = np.empty(40, np.int32), np.empty(30, np.int32)
-    best_two(table, best, index, second, back)
+    best_back = np.full(table.shape[1], -np.inf, np.float32)
+    back[:] = -1
+    for top in range(0, len(table), strip):
+        part = slice(top, top + strip)
+        best_two(table[part], top, best[part], index[part], second[part], back, best_back)
     ordered = np.sort(table, axis=1)
     assert np.array_equal(best, ordered[:, -1])
     assert np.array_equal(second, ordered[:, -2])
@@ -317,3 +322,13 @@ def test_photos_of_a_plane_get_their_own_model(model):
     panorama = compositor.compose(registration, photos)
     assert panorama.canvas.projection == "plane"
     assert panorama.mask.mean() > 0.5
+
+
+def test_what_a_mask_hides_does_not_stretch_deep_pixels():
+    picture = (data.brick().astype(np.float32) / 255)[..., None].repeat(3, axis=2)
+    mask = np.ones(picture.shape[:2], bool)
+    mask[:40] = False
+    marked = np.where(mask[..., None], picture, np.float32(-9999))
+    clean, spoiled = (read_picture(photo_from_array(p, "deep", mask=mask), options()).gray for p in (picture, marked))
+    assert np.array_equal(clean[60:], spoiled[60:])
+    assert np.ptp(clean[60:]) > 100

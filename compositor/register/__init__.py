@@ -8,22 +8,22 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from compositor.errors import ReadError, TooFewPhotosError
 from compositor.heap import give_back_memory
 from compositor.options import RegisterOptions
 from compositor.register.features import Picture, read_picture
-from compositor.register.plug import Detect, choose_source
+from compositor.register.plug import Detect, Propose, choose_source
 from compositor.registration import Pair, Registration
 from compositor.types import Camera, Features, Matcher, Photo, Progress
 
 if TYPE_CHECKING:
+    from compositor.register.graph import Verdicts
     from compositor.register.parallax import Agreement
     from compositor.register.solve import Solution
 
@@ -70,46 +70,90 @@ def register_photos(
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(options.threads or os.cpu_count()) as pool:
         readable, features, left_out = all_features(photos, options, detect, pool, tell)
         give_back_memory()
-        # Only now: importing Numba takes longer than finding the features of two photos.
-        from compositor.register.graph import groups_of, match_photos
-        from compositor.register.ladder import climb
-        from compositor.register.parallax import agreement
-        from compositor.register.reasons import few_message, no_overlap
-        from compositor.register.solve import level, solve
-
         # A matcher is asked in the order given: whatever that does to it is its own affair.
         order = order_of_content(features) if matcher is None else list(range(len(readable)))
         readable, features = [readable[k] for k in order], [features[k] for k in order]
-        pixels = [reduced_pixel(photo, options) for photo in readable]
+        found = compare(readable, features, options, pool, propose, tell, own_features=matcher is None)
+        as_given = [sorted(group, key=lambda i: order[i]) for group in found.groups]
+        left_out += named(lonely(as_given, readable, found), readable, order)
+        if not as_given or len(as_given[0]) < 2:
+            from compositor.register.reasons import few_message
 
-        tell("match", 0, 1)
-        verdicts = match_photos(readable, features, pixels, pool, propose, tell)
-        verdicts, rescued, tried = climb(readable, features, verdicts, pixels, options, pool, own_features=matcher is None)
-        groups = groups_of(len(readable), verdicts)
-        alone = [] if groups and len(groups[0]) > 1 else groups[:1]
-        as_given = [sorted(group, key=lambda i: order[i]) for group in groups]
-        reasons = {i: no_overlap(i, as_given, readable, verdicts, tried) for group in [*alone, *groups[1:]] for i in group}
-        if alone or not groups:
-            raise TooFewPhotosError(few_message(photos, list(verdicts.values())), left_out=(*left_out, *named(reasons, readable, order)))
+            raise TooFewPhotosError(few_message(photos, list(found.verdicts.values())), left_out=tuple(left_out))
         tell("adjust", 0, 1)
-        inside = set(groups[0])
-        matches = [v.match for v in verdicts.values() if v.match and v.match.first in inside]
-        solution = solve(readable, features, groups[0], matches, options)
-        agreed = agreement(solution.cameras, verdicts)
-        used = sorted(solution.cameras, key=lambda i: order[i])
-        light = np.array([brightening(features[i].picture) for i in used])
-        leveled = level([solution.cameras[i] for i in used], solution.model, options, [readable[i].turned for i in used], light)
-        cameras, local = dict(zip(used, leveled, strict=True)), None
-        if uneven(solution, agreed, options):
-            from compositor.register.local import align_locally
+        return look(readable, features, found, options, pool, order, left_out)
 
-            inner = sorted(used)
-            looks, insist = [features[i] for i in inner], options.local_alignment == "mesh"
-            bent, local = align_locally([cameras[i] for i in inner], looks, pool, insist=insist)
-            cameras |= zip(inner, bent, strict=True)
-    left_out += named(reasons | solution.left_out, readable, order)
-    saved = {readable[i].name: rescued[i] for i in sorted(rescued, key=lambda i: order[i])}
-    return dataclasses.replace(registration_of(solution, cameras, left_out, agreed, saved), local=local)
+
+class Found(NamedTuple):
+    """What comparing photos came to: the verdict on each pair, what a second look saved by photo, what it tried, and who hangs together."""
+
+    verdicts: Verdicts
+    saved: dict[int, str]
+    tried: list[str]
+    groups: list[list[int]]
+
+
+def compare(
+    photos: Sequence[Photo],
+    features: Sequence[Features],
+    options: RegisterOptions,
+    pool: ThreadPoolExecutor,
+    propose: Propose | None,
+    tell: Progress,
+    *,
+    own_features: bool,
+) -> Found:
+    """Match photos in pairs, and try again those that match no other."""
+    # Only now: importing Numba takes longer than finding the features of two photos.
+    from compositor.register.graph import groups_of, match_photos
+    from compositor.register.ladder import climb
+
+    tell("match", 0, 1)
+    pixels = [reduced_pixel(photo, options) for photo in photos]
+    verdicts = match_photos(photos, features, pixels, pool, propose, tell)
+    climbed = climb(photos, features, verdicts, pixels, options, pool, own_features=own_features)
+    return Found(*climbed, groups_of(len(photos), climbed.verdicts))
+
+
+def lonely(groups: Sequence[Sequence[int]], photos: Sequence[Photo], found: Found) -> dict[int, str]:
+    """Why photos hang together with none, or not with those that most others hang together with; reason by index."""
+    from compositor.register.reasons import no_overlap
+
+    outside = groups if not groups or len(groups[0]) < 2 else groups[1:]
+    return {i: no_overlap(i, groups, photos, found.verdicts, found.tried) for group in outside for i in group}
+
+
+def look(
+    photos: Sequence[Photo],
+    features: Sequence[Features],
+    found: Found,
+    options: RegisterOptions,
+    pool: ThreadPoolExecutor,
+    order: Sequence[int],
+    left_out: Sequence[tuple[str, str]],
+) -> Registration:
+    """Where the photos of the largest group look; ``order`` says at which place each photo was given."""
+    from compositor.register.parallax import agreement
+    from compositor.register.solve import level, solve
+
+    inside = set(found.groups[0])
+    matches = [v.match for v in found.verdicts.values() if v.match and v.match.first in inside]
+    solution = solve(photos, features, found.groups[0], matches, options)
+    agreed = agreement(solution.cameras, found.verdicts)
+    used = sorted(solution.cameras, key=lambda i: order[i])
+    light = np.array([brightening(features[i]) for i in used])
+    leveled = level([solution.cameras[i] for i in used], solution.model, options, [photos[i].turned for i in used], light)
+    cameras, local = dict(zip(used, leveled, strict=True)), None
+    if uneven(solution, agreed, options):
+        from compositor.register.local import align_locally
+
+        inner = sorted(used)
+        looks, insist = [features[i] for i in inner], options.local_alignment == "mesh"
+        bent, local = align_locally([cameras[i] for i in inner], looks, pool, insist=insist)
+        cameras |= zip(inner, bent, strict=True)
+    saved = {photos[i].name: found.saved[i] for i in used if i in found.saved}
+    every = [*left_out, *named(solution.left_out, photos, order)]
+    return dataclasses.replace(registration_of(solution, cameras, every, agreed, saved), local=local)
 
 
 def uneven(solution: Solution, agreed: Agreement, options: RegisterOptions) -> bool:
@@ -176,11 +220,17 @@ def registration_of(
     return registration
 
 
-def brightening(picture: NDArray[np.uint8]) -> tuple[float, float]:
-    """How a picture brightens to the right and downward: correlation of brightness with position."""
-    coarse = cv2.resize(picture[::8, ::8], (16, 16), interpolation=cv2.INTER_AREA).astype(np.float64)
+def brightening(features: Features) -> tuple[float, float]:
+    """How a picture brightens to the right and downward, where its mask shows it: correlation of brightness with position."""
+    mask = np.ones_like(features.picture) if features.mask is None else features.mask.astype(np.uint8)
+    coarse, shown = (
+        cv2.resize(part[::8, ::8].astype(np.float32), (16, 16), interpolation=cv2.INTER_AREA) for part in (features.picture * mask, mask)
+    )
+    coarse = (coarse / np.maximum(shown, 1e-6)).astype(np.float64)
     position = np.linspace(-1, 1, 16) / np.sqrt(np.mean(np.linspace(-1, 1, 16) ** 2))
-    varying = (coarse - coarse.mean()) / (coarse.std() + 4)  # four gray levels: a fog brightens nowhere
+    mean = np.average(coarse, weights=shown)
+    spread = np.sqrt(np.average((coarse - mean) ** 2, weights=shown))
+    varying = (coarse - mean) / (spread + 4) * shown  # four gray levels: a fog brightens nowhere
     return float(np.mean(varying * position)), float(np.mean(varying * position[:, None]))
 
 

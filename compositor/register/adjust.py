@@ -18,9 +18,6 @@ __all__ = ["Adjustment", "adjust", "approach", "readjust"]
 DECIDING = 4_000
 """Matches that decide about lenses; only the last steps look at more."""
 
-NEARING = 1
-"""Matches that bring cameras near: as few of every pair as count as evidence."""
-
 DECIDED = 3e-5
 """When a step promises to lower the cost by a smaller share, what a lens is worth can be told."""
 
@@ -56,7 +53,7 @@ class Adjustment:
         return cls(cameras_of(table, cameras), table, freedom, np.sqrt(squared_errors(table, problem).mean(axis=1)))
 
 
-def approach(cameras: Sequence[Camera], problem: Problem, model: MotionModel) -> list[Camera]:
+def approach(cameras: Sequence[Camera], problem: Problem, model: MotionModel, bodies: Sequence[str] = ()) -> list[Camera]:
     """Bring cameras near to where matched points meet, by a few matches of every pair, with no more of the lens than its focal length.
 
     Parameters
@@ -66,20 +63,24 @@ def approach(cameras: Sequence[Camera], problem: Problem, model: MotionModel) ->
     problem : Problem
         The matches between them.
     model : MotionModel
+    bodies : sequence of str
+        As of ``adjust``.
 
     Returns
     -------
     list of Camera
     """
-    return cameras_of(narrowing(camera_table(cameras), problem.thinned(NEARING), usual_freedom(cameras, model)), cameras)
+    return cameras_of(narrowing(camera_table(cameras), problem.thinned(0), usual_freedom(cameras, model, bodies)), cameras)
 
 
-def adjust(cameras: Sequence[Camera], problem: Problem, model: MotionModel, *, focal: FocalMethod) -> Adjustment:
+def adjust(
+    cameras: Sequence[Camera], problem: Problem, model: MotionModel, *, focal: FocalMethod, bodies: Sequence[str] = ()
+) -> Adjustment:
     """Refine cameras until matched points meet: where they look or where their photos lie on the plane, and what the lens does.
 
-    Photos of equal size that start with one focal length are taken to come through one lens. Where cameras turn, its radial distortion
-    and principal point, and focal lengths of their own, are let free one after the other, and stay free where that lowers the error by
-    more than the added freedom would by chance.
+    Photos of equal size that start with one focal length are taken to come through one lens, if they are of one camera body. Where
+    cameras turn, its radial distortion and principal point, and focal lengths of their own, are let free one after the other, and stay
+    free where that lowers the error by more than the added freedom would by chance.
 
     Parameters
     ----------
@@ -91,15 +92,17 @@ def adjust(cameras: Sequence[Camera], problem: Problem, model: MotionModel, *, f
         How the cameras may move.
     focal : str
         «shared»: photos through one lens keep one focal length; «per-photo»: each has its own; «auto»: as the matches say.
+    bodies : sequence of str
+        Equal for photos of one camera body at one zoom, one per camera; by default nothing is known of them.
 
     Returns
     -------
     Adjustment
     """
-    freedom, few = usual_freedom(cameras, model), problem.thinned(DECIDING)
+    freedom, few = usual_freedom(cameras, model, bodies), problem.thinned(DECIDING)
     table = narrowing(camera_table(cameras), few, freedom)
     if not model.planar:
-        table, freedom = with_lens(table, few, freedom, cameras, focal=focal)
+        table, freedom = with_lens(table, few, freedom, cameras, focal=focal, bodies=bodies)
     return Adjustment.of(settled(table, problem, freedom), cameras, problem, freedom)
 
 
@@ -108,16 +111,22 @@ def readjust(adjusted: Adjustment, problem: Problem) -> Adjustment:
     return Adjustment.of(settled(adjusted.table, problem, adjusted.freedom), adjusted.cameras, problem, adjusted.freedom)
 
 
-def usual_freedom(cameras: Sequence[Camera], model: MotionModel) -> Freedom:
+def usual_freedom(cameras: Sequence[Camera], model: MotionModel, bodies: Sequence[str]) -> Freedom:
     """Motions, and for cameras that turn the focal lengths of their lenses."""
-    return Freedom.of(model, len(cameras), lens=None if model.planar else lens_groups(cameras, upright=False))
+    return Freedom.of(model, len(cameras), lens=None if model.planar else lens_groups(cameras, bodies, upright=False))
 
 
 def with_lens(
-    table: NDArray[np.float64], problem: Problem, freedom: Freedom, cameras: Sequence[Camera], *, focal: FocalMethod
+    table: NDArray[np.float64],
+    problem: Problem,
+    freedom: Freedom,
+    cameras: Sequence[Camera],
+    *,
+    focal: FocalMethod,
+    bodies: Sequence[str],
 ) -> tuple[NDArray[np.float64], Freedom]:
     """Cameras with as much freedom of the lens as the matches tell, and that freedom."""
-    lens, sensor = lens_groups(cameras, upright=False), lens_groups(cameras, upright=True)
+    lens, sensor = lens_groups(cameras, bodies, upright=False), lens_groups(cameras, bodies, upright=True)
     # Places in a camera's row of the table, in the order in which they usually matter: k1, the principal point, k2.
     steps = [((3,), lens), ((1, 2), sensor), ((4,), lens)]
     if focal != "shared" and lens.max() + 1 < len(table):
@@ -133,12 +142,13 @@ def with_lens(
     return table, freedom
 
 
-def lens_groups(cameras: Sequence[Camera], *, upright: bool) -> NDArray[np.int64]:
-    """Number of every camera's lens: equal for photos of one size that start with one focal length.
+def lens_groups(cameras: Sequence[Camera], bodies: Sequence[str], *, upright: bool) -> NDArray[np.int64]:
+    """Number of every camera's lens: equal for photos of one camera body and size that start with one focal length.
 
     A photo held the other way has the same lens, but its principal point lies elsewhere (``upright``).
     """
-    keys = [(*(c.size if upright else sorted(c.size)), round(float(np.log(c.focal)), 6)) for c in cameras]
+    known = bodies or [""] * len(cameras)
+    keys = [(b, *(c.size if upright else sorted(c.size)), round(float(np.log(c.focal)), 6)) for c, b in zip(cameras, known, strict=True)]
     return np.array([sorted(set(keys)).index(key) for key in keys], np.int64)
 
 

@@ -22,10 +22,10 @@ from compositor.types import Features
 
 __all__ = ["remembering"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Counted up whenever features are found or stored in another way."""
 
-DECIDES = ("features", "feature_megapixels", "max_features")
+DECIDES = ("features", "feature_megapixels", "features_kept")
 """Options that decide which features a picture has."""
 
 Detect = Callable[[Picture], Features]

@@ -53,7 +53,7 @@ def read_picture(photo: Photo, options: RegisterOptions) -> Picture:
     decoded = photo.reduced(options.registration_megapixels)
     if decoded.mask is not None and not decoded.mask.any():
         raise ReadError(f"{photo.name}: its mask leaves nothing to recognise; let it show more")
-    colors = stretched(decoded.pixels) if options.features in LEARNED else None
+    colors = stretched(decoded.pixels, decoded.mask) if options.features in LEARNED else None
     return Picture(detector_gray(decoded), decoded.mask, decoded.scale, decoded.offset, colors)
 
 
@@ -104,14 +104,14 @@ def shrunk(
 
 def detector_gray(decoded: Decoded) -> NDArray[np.uint8]:
     """The 8-bit gray picture that detectors work on; deep pixels are stretched between their darkest and brightest."""
-    return stretched(cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY))
+    return stretched(cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY), decoded.mask)
 
 
-def stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pixels as 8 bits; deep ones are stretched between their darkest and brightest."""
+def stretched(pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+    """Pixels as 8 bits; deep ones are stretched between the darkest and brightest that the mask shows."""
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)
-    low, high = np.percentile(pixels, (0.5, 99.5))
+    low, high = np.percentile(pixels if mask is None else pixels[mask], (0.5, 99.5))
     wide = (pixels.astype(np.float32) - low) * (255.0 / max(high - low, 1e-6))
     return np.asarray(np.clip(np.rint(wide), 0, 255), np.uint8)
 

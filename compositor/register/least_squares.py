@@ -34,7 +34,7 @@ RESCALINGS = 6
 INDEPENDENT = 30
 """Matches of a pair that count as independent evidence."""
 
-ENOUGH = 30
+ENOUGH = INDEPENDENT
 """Matches that a pair keeps of more where they are thinned."""
 
 WORTH_A_THREAD = 10_000
@@ -79,7 +79,7 @@ class Problem:
         return int(np.minimum(np.diff(self.offsets), INDEPENDENT).sum())
 
     def thinned(self, most: int) -> Problem:
-        """The same with at most about so many matches, evenly taken from every pair, and from none so many that it says too little."""
+        """The same with about so many matches, evenly taken from every pair, but of none fewer than say what it has to say."""
         share = most / max(1, len(self.first))
         if share >= 1:
             return self

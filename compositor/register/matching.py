@@ -14,6 +14,9 @@ from compositor.types import Features, Match
 
 __all__ = ["Verdict", "match_features", "match_pair"]
 
+ROWS = 4096
+"""Features of a photo that are compared with all of another's at a time: however many there are, memory is bounded."""
+
 RATIO = 0.8
 """A match counts when its distance is below this times the second best's (Lowe 2004)."""
 
@@ -99,10 +102,12 @@ Neighbours = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], 
 
 
 def nearest_vectors(a: NDArray[np.float32], b: NDArray[np.float32]) -> Neighbours:
-    """Nearest unit vectors: one matrix product gives all cosines, and squared distance = 2 - 2 * cosine."""
+    """Nearest unit vectors: a matrix product gives all cosines of some with all others, and squared distance = 2 - 2 * cosine."""
     best, second = np.empty(len(a), np.float32), np.empty(len(a), np.float32)
-    index, back = np.empty(len(a), np.int32), np.empty(len(b), np.int32)
-    best_two(a @ b.T, best, index, second, back)
+    index, back, best_back = np.empty(len(a), np.int32), np.full(len(b), -1, np.int32), np.full(len(b), -np.inf, np.float32)
+    for top in range(0, len(a), ROWS):
+        part = slice(top, top + ROWS)
+        best_two(a[part] @ b.T, top, best[part], index[part], second[part], back, best_back)
     return np.sqrt(np.maximum(2 - 2 * best, 0)), np.sqrt(np.maximum(2 - 2 * second, 0)), index, back
 
 
@@ -195,12 +200,16 @@ def same_scene(match: Match, features: tuple[Features, Features], sizes: tuple[t
     for feature, size in zip(features, sizes, strict=True):
         width = max(16, round(COARSE * size[0] / max(sizes[0])))
         height = max(16, round(COARSE * size[1] / max(sizes[0])))
-        small.append((cv2.resize(feature.picture, (width, height), interpolation=cv2.INTER_AREA), np.array([width, height]) / size))
-    (first, by_first), (second, by_second) = small
+        mask = np.ones_like(feature.picture) if feature.mask is None else feature.mask.astype(np.uint8)
+        # What a mask hides says nothing; a small pixel counts when all of it is shown.
+        shown = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.999
+        made = cv2.resize(feature.picture, (width, height), interpolation=cv2.INTER_AREA)
+        small.append((made, shown, np.array([width, height]) / size))
+    (first, first_shown, by_first), (second, second_shown, by_second) = small
     motion = np.diag([*by_second, 1.0]) @ match.homography @ np.diag([*(1 / by_first), 1.0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpPerspective(second, motion, first.shape[::-1], flags=flags)
-    common = cv2.warpPerspective(np.ones_like(second), motion, first.shape[::-1], flags=flags) > 0
+    common = (cv2.warpPerspective(second_shown.astype(np.float32), motion, first.shape[::-1], flags=flags) > 0.999) & first_shown
     if np.count_nonzero(common) < 50 or min(np.ptp(first[common]), np.ptp(moved[common])) < 8:
         return True
     return bool(np.corrcoef(first[common], moved[common])[0, 1] > ALIKE)

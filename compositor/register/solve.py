@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.errors import OptionError
 from compositor.options import RegisterOptions
 from compositor.register.adjust import Adjustment, adjust, approach, readjust
 from compositor.register.blame import Dispute, accuse, agreeing, blame, disputed, largest_rest
@@ -65,12 +66,20 @@ class Solution:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Guess:
+    """Cameras before any adjustment, and what is known of which camera body took each photo, by photo index."""
+
+    cameras: dict[int, Camera]
+    bodies: dict[int, str]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Fit:
-    """One model's adjustment, the matches that it was estimated from, and the guesses that it began with."""
+    """One model's adjustment, the matches that it was estimated from, and the guess that it began with."""
 
     adjusted: Adjustment
     matches: list[Match]
-    first: dict[int, Camera]
+    guess: Guess
 
 
 def solve(
@@ -95,6 +104,11 @@ def solve(
     Returns
     -------
     Solution
+
+    Raises
+    ------
+    OptionError
+        No plane explains the photos, but the options ask for one.
     """
     left_out: dict[int, str] = {}
     while True:
@@ -108,7 +122,7 @@ def solve(
         group, matches = rest, [m for m in matches if m.first in rest and m.second in rest]
     if choice.model == "rotation" and worth_sharpening(fitted.adjusted, fitted.matches):
         cameras = cameras_by_photo(group, fitted)
-        fitted = fit_exactly(cameras, fitted.first, sharpen(fitted.matches, cameras, features), MODELS["rotation"], options)
+        fitted = fit_exactly(cameras, fitted.guess, sharpen(fitted.matches, cameras, features), MODELS["rotation"], options)
     return solution(group, fitted, choice, left_out, disputes)
 
 
@@ -129,7 +143,9 @@ def best_fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Ma
             seen_around = error <= np.median([m.pixel for m in matches]) and look_around(turning.cameras)
             names = [] if seen_around else worth_trying(matches, error, strangeness=strangeness)
     fits |= {name: fit(photos, group, matches, name, options) for name in names}
-    fits = {name: f for name, f in fits.items() if name == options.model or not MODELS[name].planar or upright(f.adjusted.cameras)}
+    fits = {name: f for name, f in fits.items() if not MODELS[name].planar or upright(f.adjusted.cameras)}
+    if not fits:
+        raise OptionError(f"model={options.model!r} cannot be: some photos would look past the plane's horizon; try rotation, or auto")
     choice = Choice(next(iter(fits)), 1.0)
     if len(fits) > 1:
         problem = Problem.of(matches, {i: k for k, i in enumerate(group)})
@@ -145,8 +161,11 @@ def fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match],
     unit = float(np.median([max(photos[i].size) for i in group]))
     first = first_views(photos, steps, model, unit=unit) if model.planar else first_cameras(photos, matches, steps)
 
+    bodies = {i: photos[i].camera_key for i in group}
+
     def near(cameras: Mapping[int, Camera], kept: Sequence[Match]) -> dict[int, Camera]:
-        return dict(zip(group, approach(with_lenses(cameras, first), Problem.of(kept, position), model), strict=True))
+        start = with_lenses(cameras, first)
+        return dict(zip(group, approach(start, Problem.of(kept, position), model, list(bodies.values())), strict=True))
 
     cameras, kept = near(first, matches), list(matches)
     if agreeing(matches, cameras) != kept:
@@ -156,22 +175,21 @@ def fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Match],
             if agreed == kept:
                 break
             cameras, kept = near(cameras, agreed), agreed
-    return fit_exactly(cameras, first, matches, model, options)
+    return fit_exactly(cameras, Guess(first, bodies), matches, model, options)
 
 
-def fit_exactly(
-    cameras: Mapping[int, Camera], first: dict[int, Camera], matches: Sequence[Match], model: MotionModel, options: RegisterOptions
-) -> Fit:
+def fit_exactly(cameras: Mapping[int, Camera], guess: Guess, matches: Sequence[Match], model: MotionModel, options: RegisterOptions) -> Fit:
     """Adjust cameras that are about right, and their lenses, to the matches that agree with them."""
     position = {i: k for k, i in enumerate(cameras)}
     kept = agreeing(matches, cameras)
-    adjusted = adjust(with_lenses(cameras, first), Problem.of(kept, position), model, focal=options.focal)
+    start, bodies = with_lenses(cameras, guess.cameras), [guess.bodies[i] for i in cameras]
+    adjusted = adjust(start, Problem.of(kept, position), model, focal=options.focal, bodies=bodies)
     for _ in range(ROUNDS):
         agreed = agreeing(matches, dict(zip(cameras, adjusted.cameras, strict=True)))
         if agreed == kept:
             break
         adjusted, kept = readjust(adjusted, Problem.of(agreed, position)), agreed
-    return Fit(adjusted, kept, first)
+    return Fit(adjusted, kept, guess)
 
 
 def with_lenses(cameras: Mapping[int, Camera], first: Mapping[int, Camera]) -> list[Camera]:
