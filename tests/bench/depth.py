@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import sys
 from collections.abc import Callable
 
 import numpy as np
 from skimage import data
+from tables import print_heading
 
 import compositor
 from compositor.datasets.boards import photograph_boards
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logging.getLogger("compositor").setLevel(logging.ERROR)
-    print("python", " ".join(sys.argv), "(default options)")
+    print_heading()
     print("| kind | doubted or refused | confidence |\n|---|---|---|")
     for index, (kind, (place, pose)) in enumerate(KINDS.items()):
         confidences, doubted = [], 0

@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 import collections
 import math
-import sys
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 from skimage import data
+from tables import print_heading
 
 import compositor
 from compositor.datasets.synthesize import look_around, render_views
@@ -127,12 +127,12 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=50, help="sets of each kind")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print("python", " ".join(sys.argv), "(default options)")
+    print_heading()
     chosen: collections.Counter[tuple[str, str]] = collections.Counter()
     unsure, wrong = 0, []
-    for kind in ("rotation", *PLANAR):
+    for index, kind in enumerate(("rotation", *PLANAR)):
         for number in range(arguments.sets):
-            generator = np.random.default_rng([arguments.seed, number, len(kind)])
+            generator = np.random.default_rng([arguments.seed, number, index])
             picture, count = enlarged(PICTURES[number % len(PICTURES)]), int(generator.integers(2, 6))
             views = turning(picture, count, generator) if kind == "rotation" else flat(picture, PLANAR[kind], count, generator)
             try:
@@ -146,7 +146,7 @@ def main() -> None:
             if registration.model != kind:
                 wrong.append(f"{kind} set {number}: {registration.model}, confidence {registration.confidence:.2f}, {len(views)} photos")
     models = sorted({model for _, model in chosen})
-    print("| truth |", " | ".join(models), "|\n|---" * 1 + "|---" * len(models) + "|")
+    print("| truth |", " | ".join(models), "|\n|---" + "|---" * len(models) + "|")
     for kind in ("rotation", *PLANAR):
         print(f"| {kind} |", " | ".join(str(chosen[kind, model]) for model in models), "|")
     total = sum(chosen.values())
