@@ -23,8 +23,8 @@ from compositor.geometry.projections import canvas_directions
 from compositor.geometry.views import ray_directions, see
 from compositor.kernels.mesh import add_rows, factor_band, multiply_band, solve_band
 from compositor.register.lines import line_bending
-from compositor.register.mesh import bend, fit_meshes, keep_straight, make_elastic, solve_meshes, tie
-from compositor.register.residuals import Ties
+from compositor.register.mesh import Elastics, bend, fit_meshes, keep_straight, make_elastic, solve_meshes, tie
+from compositor.register.residuals import Sought
 from compositor.types import Camera, Canvas, Decoded
 
 SIZE = 640, 480
@@ -129,21 +129,29 @@ def off_straight(moved, line):
     return float(np.abs(moved @ normal).max())
 
 
+def between(points, there, slopes):
+    """Points that a first photo has in common with a second one."""
+    count = len(points)
+    return Sought(np.zeros(count, np.int64), np.ones(count, np.int64), points, there, slopes, np.ones(count))
+
+
 def test_a_straight_line_bends_the_other_photo():
     """Two photos share a correction; where one of them has straight lines across it, the other one takes it."""
     cameras = [Camera(name, SIZE, 600.0, (319.5, 239.5), np.eye(3)) for name in "ab"]
     x, y = np.meshgrid(np.arange(10, 630, 16.0), np.arange(10, 470, 16.0))
     points = np.stack([x.ravel(), y.ravel()], 1)
     apart = displacements(bump((0.0, 4.0), width=0.12), SIZE, points)
-    ties = Ties(0, 1, points, points + apart, apart, np.tile(np.eye(2), (len(points), 1, 1)))
+    sought = between(points, points, np.tile(np.eye(2), (len(points), 1, 1)))
     lines = np.array([[[0.0, v], [639, v]] for v in range(40, 480, 40)])
     worst = []
     for known in (np.zeros((0, 2, 2)), lines):
         elastics = [make_elastic(k, cameras, [(0, 1)], 1.0) for k in (0, 1)]
         elastics[0] = keep_straight(elastics[0], cameras[0], known)
-        tied = [tie(ties, cameras, elastics)]
-        bent = bend(cameras, elastics, fit_meshes(tied, elastics, [np.zeros(len(e.free)) for e in elastics], scales=(4, 2, 1, 0.5)))
-        left = see(bent[1], ray_directions(bent[0], points))[0] - ties.points_second
+        both = Elastics.of(cameras, elastics)
+        x = np.zeros(len(both.free))
+        tied = dataclasses.replace(tie(sought, both, x), error=apart)
+        bent = bend(cameras, both, fit_meshes(tied, both, x, scales=(4, 2, 1, 0.5)))
+        left = see(bent[1], ray_directions(bent[0], points))[0] - (points + apart)
         assert np.sqrt(np.mean(left**2)) < 0.05
         worst.append(line_bending(bent[0], lines).max())
     assert worst[0] > 0.8  # half of the 4 px, less what a straight line takes of the bump
@@ -329,18 +337,16 @@ def test_meshes_solve_the_least_squares():
     cameras = [Camera("a", SIZE, 600.0, (319.5, 239.5), np.eye(3)), Camera("b", (480, 640), 600.0, (239.5, 319.5), turned)]
     count = 300
     slopes = np.eye(2) + rng.normal(0, 0.1, (count, 2, 2))
-    ties = Ties(0, 1, rng.uniform(0, 470, (count, 2)), rng.uniform(0, 470, (count, 2)), rng.normal(0, 1, (count, 2)), slopes)
+    sought = between(rng.uniform(0, 470, (count, 2)), rng.uniform(0, 470, (count, 2)), slopes)
     elastics = [keep_straight(make_elastic(k, cameras, [(0, 1)], 1.5), cameras[k], np.array([[[10.0, 20], [400, 300]]])) for k in (0, 1)]
-    tied, sizes = tie(ties, cameras, elastics), [len(e.free) for e in elastics]
-    weights = rng.uniform(0.1, 1, count)
-    found = np.concatenate(solve_meshes([tied], [weights], elastics, [np.zeros(n) for n in sizes]))
-    columns = [tied.moved(np.split(unit, sizes[:1])).ravel() for unit in np.eye(sum(sizes))]
-    equations = np.array(columns).T
-    full = equations.T * np.repeat(weights, 2) @ equations
-    full[: sizes[0], : sizes[0]] += dense(elastics[0].band)
-    full[sizes[0] :, sizes[0] :] += dense(elastics[1].band)
+    both = Elastics.of(cameras, elastics)
+    size = len(both.free)
+    tied = dataclasses.replace(tie(sought, both, np.zeros(size)), error=rng.normal(0, 1, (count, 2)))
+    weights, free = rng.uniform(0.1, 1, count), both.free
+    found = solve_meshes(tied, weights, both, np.zeros(size))
+    equations = np.array([tied.moved(unit).ravel() for unit in np.eye(size)]).T
+    full = equations.T * np.repeat(weights, 2) @ equations + dense(both.band)
     right = equations.T @ (np.repeat(weights, 2) * tied.error.ravel())
-    free = np.concatenate([e.free for e in elastics])
     assert not free.all()
     assert (found[~free] == 0).all()
     answer = np.linalg.solve(full[np.ix_(free, free)], right[free])

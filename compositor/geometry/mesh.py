@@ -33,14 +33,14 @@ def mesh_position(points: Floats, size: tuple[int, int], shape: tuple[int, int])
     return np.asarray(np.clip((points + 0.5) * (cells / size), 0.0, cells))
 
 
-def spline_weights(positions: Floats, cells: int, *, derivative: int = 0) -> tuple[NDArray[np.int64], Floats]:
+def spline_weights(positions: Floats, cells: int | NDArray[np.int64], *, derivative: int = 0) -> tuple[NDArray[np.int64], Floats]:
     """Which four control values along one axis count at positions, and how much.
 
     Parameters
     ----------
     positions : (n,) float64
         0 .. ``cells``.
-    cells : int
+    cells : int or (n,) int64
     derivative : int
         0 weighs for the value itself, 2 for its second derivative per cell.
 

@@ -114,17 +114,21 @@ def _turn(rotation: Floats, vectors: Floats) -> Floats:
 
 
 def _undistort(distorted: Floats, distortion: tuple[float, float]) -> Floats:
-    """Radii whose distorted radii are given, by bisection: it cannot leave the range in which the answer is unique."""
+    """Radii whose distorted radii are given, by Newton's steps; one that leaves the range of the answer, which is unique, halves it."""
     k1, k2 = distortion
     if not (k1 or k2):
         return distorted
-    limit = largest_radius(distortion)
     low = np.zeros_like(distorted)
     # Without a fold the distorted radius grows for ever; 1e4 focal lengths are 89.99 degrees off the axis.
-    high = np.full_like(distorted, min(limit, 1e4))
+    high = np.full_like(distorted, min(largest_radius(distortion), 1e4))
+    radius = np.minimum(distorted, high)
     for _ in range(60):
-        middle = (low + high) / 2
-        m2 = middle * middle
-        above = middle * (1 + m2 * (k1 + m2 * k2)) > distorted
-        high, low = np.where(above, middle, high), np.where(above, low, middle)
-    return np.asarray((low + high) / 2)
+        r2 = radius * radius
+        above = radius * (1 + r2 * (k1 + r2 * k2)) - distorted
+        high, low = np.where(above > 0, radius, high), np.where(above > 0, low, radius)
+        slope = 1 + r2 * (3 * k1 + r2 * 5 * k2)
+        newton = radius - above / np.where(slope > 0, slope, 1e-300)
+        before, radius = radius, np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+        if np.abs(radius - before).max(initial=0.0) < 1e-14:
+            break
+    return np.asarray(radius)

@@ -17,7 +17,10 @@ Floats = NDArray[np.float64]
 SHORTEST = 0.03
 """Length of the shortest piece of a line that is looked for, as a share of the picture's longer side."""
 
-ASIDE = 1.5
+LEAST = 20
+"""Pixels of the picture that such a piece is long at least."""
+
+ASIDE = 1.0
 """Pixels of the picture by which the pieces of one line may lie beside it."""
 
 MOST_PIECES = 400
@@ -33,7 +36,7 @@ def find_lines(level: Level) -> Floats:
     Pieces of edges (Lee et al. 2014, as OpenCV has it) that lie on one line are joined.
     """
     side = max(level.picture.shape)
-    detector = cv2.ximgproc.createFastLineDetector(length_threshold=max(10, int(SHORTEST * side)))
+    detector = cv2.ximgproc.createFastLineDetector(length_threshold=max(LEAST, int(SHORTEST * side)))
     found = detector.detect(level.picture)
     if found is None:
         return np.zeros((0, 2, 2))

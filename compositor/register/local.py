@@ -7,6 +7,7 @@ straight. Whether it helps is judged at points that it was not fitted to.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from compositor.geometry.mesh import steepness
 from compositor.register.lines import find_lines, line_bending
-from compositor.register.mesh import Elastic, Tied, bend, fit_meshes, keep_straight, make_elastic, tie
-from compositor.register.residuals import CELL, Level, Ties, measure_ties, see_level, shared_views
+from compositor.register.mesh import Elastics, Tied, bend, fit_meshes, keep_straight, make_elastic, tie
+from compositor.register.residuals import ROUNDS, Level, Sought, find, roomy, see_level, seek, shared_views, telling_points
 from compositor.registration import LocalAlignment
 from compositor.types import Camera, Features
 
@@ -25,14 +26,20 @@ __all__ = ["align_locally"]
 
 Floats = NDArray[np.float64]
 
-SCALES = {2: (4.0,), 1: (2.0,), 0: (1.0, 0.5)}
-"""How often the reduced photos are halved, the smallest first, as it finds what lies far apart; and the robust scales at that size, px."""
+ROUGH = 1e-2
+"""As ``PRECISE``, of meshes that only begin, or judge, others."""
+
+FINAL_ROUNDS = 3
+"""As ``ROUNDS``, where smaller pictures have told to a fraction of a pixel where points are."""
 
 FEW_POINTS = 100
 """Points per photo of the first look."""
 
 WORTH_A_LOOK = 0.25
 """Pixels of the reduced photos that those points must be apart for more to be tried; of good cameras, 0.1 to 0.2 are measured."""
+
+FAR = 1.0
+"""Pixels of the reduced photos; where one in twenty of the first points is further apart, others may have been out of sight."""
 
 AT_MOST = 2.0
 """Pixels of the reduced photos that a point counts as being apart at most: further is what moved, or was taken for something else."""
@@ -52,8 +59,8 @@ STEEPEST = 0.5
 STRAIGHT = 1.0
 """Pixels of the reduced photos that a straight line may get from straight."""
 
-BLOCK = 3
-"""Cells to a side of the blocks that are held out together, so that no point is judged by its own neighbours."""
+BLOCK = 60
+"""Pixels of the reduced photos to a side of the blocks that are held out together, so that no point is judged by its own neighbours."""
 
 SAID = "local alignment: held-out points of the overlaps are %.2f px apart, with bent photos %.2f; lines bend by up to %.2f px%s"
 
@@ -82,33 +89,46 @@ def align_locally(
     found : LocalAlignment or None
         What the meshes do; None without them.
     """
-    pixels, pairs = [1 / float(np.mean(f.scale)) for f in features], shared_views(cameras)
+    pixels, pairs = np.array([1 / float(np.mean(f.scale)) for f in features]), shared_views(cameras)
     if not pairs:
         return list(cameras), None
-    if not insist and not apart(measure_ties(cameras, see_all(features, 1, pool), pairs, pool, most=FEW_POINTS), pixels):
+    sharp, halved = see_all(features, 0, pool), see_all(features, 1, pool)
+    sought = seek(cameras, list(pool.map(telling_points, sharp, halved)), pairs, pixels, pool)
+    bare = list(pool.map(lambda k: make_elastic(k, cameras, pairs, float(pixels[k])), range(len(cameras))))
+    elastics = Elastics.of(cameras, bare)
+    x = begin(sought.thinned(FEW_POINTS * len(cameras)), features, halved, elastics, pool, insist=insist)
+    if x is None:
         return list(cameras), None
-    elastics = list(pool.map(lambda k: make_elastic(k, cameras, list(pairs), pixels[k]), range(len(cameras))))
-    x = [np.zeros(len(e.free)) for e in elastics]
-    bent, lines = list(cameras), list[Floats]()
-    for halvings, scales in SCALES.items():
-        levels = see_all(features, halvings, pool)
-        if halvings == 0:
-            lines = list(pool.map(find_lines, levels))
-            elastics = list(pool.map(keep_straight, elastics, cameras, lines))
-        ties = measure_ties(bent, levels, pairs, pool)
-        tied = [tie(t, bent, elastics) for t in ties]
-        if any(len(t.error) for t in tied):
-            x = fit_meshes(tied, elastics, x, scales=scales)
-            bent = bend(cameras, elastics, x)
-    if sum(len(t.error) for t in tied) < ENOUGH_POINTS:
+    lines = list(pool.map(find_lines, map(roomy, sharp, halved)))
+    elastics = Elastics.of(cameras, list(pool.map(keep_straight, bare, cameras, lines)))
+    found, tied = measure(sought, sharp, elastics, x, pool, rounds=FINAL_ROUNDS)
+    if len(tied.error) < ENOUGH_POINTS:
         return list(cameras), None
-    before, after = held_out(ties, tied, elastics, x, levels)
+    x = fit_meshes(tied, elastics, x, scales=(1.0,), precise=ROUGH)
+    x = fit_meshes(tied, elastics, x, scales=(0.5,))
+    bent = bend(cameras, elastics, x)
+    before, after = held_out(found, tied, elastics, x, 0.5)
     bending = max(float(line_bending(c, ends).max(initial=0.0)) / p for c, ends, p in zip(bent, lines, pixels, strict=True))
     sound = bending <= STRAIGHT and steepest(bent) < STEEPEST
     helps = sound and after <= HELPS * before and before - after >= NOTICEABLE
-    found = LocalAlignment(*(float(np.median(pixels)) * value for value in (before, after, bending)))
-    logger.info(SAID, found.before, found.after, found.bending, "" if helps else "; it does not help and is off")
-    return (bent, found) if helps else (list(cameras), None)
+    told = LocalAlignment(*(float(np.median(pixels) * value) for value in (before, after, bending)))
+    logger.info(SAID, told.before, told.after, told.bending, "" if helps else "; it does not help and is off")
+    return (bent, told) if helps else (list(cameras), None)
+
+
+def begin(
+    few: Sought, features: Sequence[Features], halved: Sequence[Level], elastics: Elastics, pool: Executor, *, insist: bool
+) -> Floats | None:
+    """Meshes from few points and small pictures; None where those say that there is little to gain."""
+    x = np.zeros(2 * elastics.begins[-1])
+    tied = measure(few, halved, elastics, x, pool)[1]
+    if not insist and len(tied.error) and typical(tied.error) < WORTH_A_LOOK:
+        return None
+    if not len(tied.error) or np.quantile(np.linalg.norm(tied.error, axis=1), 0.95) > FAR:
+        tied = measure(few.thinned(len(few.first) // 3), see_all(features, 2, pool), elastics, x, pool)[1]
+        x = fit_meshes(tied, elastics, x, scales=(4.0,), precise=ROUGH)
+        tied = measure(few, halved, elastics, x, pool)[1]
+    return fit_meshes(tied, elastics, x, scales=(2.0,), precise=ROUGH)
 
 
 def see_all(features: Sequence[Features], halvings: int, pool: Executor) -> list[Level]:
@@ -116,10 +136,13 @@ def see_all(features: Sequence[Features], halvings: int, pool: Executor) -> list
     return list(pool.map(lambda f: see_level(f, halvings), features))
 
 
-def apart(ties: Sequence[Ties], pixels: Sequence[float]) -> bool:
-    """Whether points say that photos are further apart in their overlaps than measuring alone would make them."""
-    found = np.concatenate([t.apart / pixels[t.second] for t in ties])
-    return not len(found) or typical(found) >= WORTH_A_LOOK
+def measure(
+    sought: Sought, levels: Sequence[Level], elastics: Elastics, x: Floats, pool: Executor, *, rounds: int = ROUNDS
+) -> tuple[Sought, Tied]:
+    """The points that are found near where cameras with meshes see them, and how far they are apart without."""
+    tied, pixel = tie(sought, elastics, x), elastics.pixels[sought.second, None]
+    apart, found = find(sought, levels, tied.moved(x) * pixel, pool, rounds)
+    return sought.where(found), dataclasses.replace(tied, error=apart / pixel).where(found)
 
 
 def steepest(cameras: Sequence[Camera]) -> float:
@@ -127,20 +150,17 @@ def steepest(cameras: Sequence[Camera]) -> float:
     return max(steepness(c.mesh, c.size) for c in cameras if c.mesh is not None)
 
 
-def held_out(
-    ties: Sequence[Ties], tied: Sequence[Tied], elastics: Sequence[Elastic], x: list[Floats], levels: Sequence[Level]
-) -> tuple[float, float]:
+def held_out(found: Sought, tied: Tied, elastics: Elastics, x: Floats, scale: float) -> tuple[float, float]:
     """How far apart points are without meshes, and with meshes fitted without these points; px of the reduced photos.
 
-    Blocks of cells are held out, in the manner of a chessboard: first the black ones, then the white.
+    Blocks of pixels are held out, in the manner of a chessboard: first the black ones, then the white.
     """
-    black = [(levels[t.first].to_picture(t.points_first) // (BLOCK * CELL)).sum(axis=1) % 2 == 0 for t in ties]
+    black = (found.points / elastics.pixels[found.first, None] // BLOCK).sum(axis=1) % 2 == 0
     after = []
-    for colour in (True, False):
-        kept = [t.where(b != colour) for t, b in zip(tied, black, strict=True)]
-        meshes = fit_meshes(kept, elastics, x, scales=SCALES[0][-1:]) if any(len(t.error) for t in kept) else [0 * u for u in x]
-        after += [t.error - t.moved(meshes) for t in (t.where(b == colour) for t, b in zip(tied, black, strict=True))]
-    return typical(np.concatenate([t.error for t in tied])), typical(np.concatenate(after))
+    for held in (black, ~black):
+        meshes, judge = fit_meshes(tied.where(~held), elastics, x, scales=[scale]), tied.where(held)
+        after.append(judge.error - judge.moved(meshes))
+    return typical(tied.error), typical(np.concatenate(after))
 
 
 def typical(errors: Floats) -> float:

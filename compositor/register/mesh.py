@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.geometry.mesh import mesh_position, spline_weights, undisplaced
-from compositor.kernels.mesh import add_rows, differ, factor_band, multiply_band, solve_band, spread
+from compositor.geometry.mesh import mesh_position, spline_weights
+from compositor.geometry.views import ray_directions, see
+from compositor.kernels.mesh import add_points, add_rows, differ, factor_band, multiply_band, solve_band, spread
 from compositor.register.lines import sample_lines
-from compositor.register.residuals import CELL, Ties, carry
+from compositor.register.residuals import CELL, Sought
 from compositor.types import Camera
 
-__all__ = ["Elastic", "Tied", "bend", "fit_meshes", "keep_straight", "make_elastic", "tie"]
+__all__ = ["Elastic", "Elastics", "Tied", "bend", "fit_meshes", "keep_straight", "make_elastic", "tie"]
 
 Floats = NDArray[np.float64]
 
@@ -28,17 +29,23 @@ SMALLEST = 50
 STIFFNESS = 0.01
 """Length, as a share of a photo's longer side, over which bending costs as much as the errors it removes."""
 
-LINE = 2.0
+LINE = 3.0
 """Weight of a straight line's bending against a tied point's error."""
 
 FADE = 0.25
 """Width of the rim around the overlaps, as a share of the longer side, in which displacements fade to nothing."""
+
+SAMPLES = 32
+"""Points along a photo's longer side that tell where its overlaps are."""
 
 AMPLITUDE = 0.03
 """Weight of displacements as such: felt only where nothing else speaks, such as by two photos that might as well move together."""
 
 PRECISE = 1e-3
 """Error of the displacements, relative and in the sense of the least squares themselves, at which the equations count as solved."""
+
+WALL = 1e6
+"""Stiffness of what is held at zero, times that of the stiffest unknown."""
 
 MOST_STEPS = 200
 """Most steps of conjugate gradients; thirty are usual."""
@@ -126,86 +133,130 @@ def keep_straight(elastic: Elastic, camera: Camera, lines: Floats) -> Elastic:
 
 def near_overlaps(k: int, cameras: Sequence[Camera], pairs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Which control values of a photo lie in its overlaps or the rim around them, (rows, columns)."""
-    samples = 64
     w, h = cameras[k].size
-    columns, rows = (max(2, round(samples * side / max(w, h))) for side in (w, h))
+    columns, rows = (max(2, round(SAMPLES * side / max(w, h))) for side in (w, h))
     x, y = np.meshgrid((np.arange(columns) + 0.5) / columns * w - 0.5, (np.arange(rows) + 0.5) / rows * h - 0.5)
-    points = np.stack([x.ravel(), y.ravel()], axis=1)
-    alone = np.ones(len(points), np.bool_)
+    directions = ray_directions(cameras[k], np.stack([x.ravel(), y.ravel()], axis=1))
+    alone = np.ones(len(directions), np.bool_)
     for i, j in pairs:
         if k in (i, j):
-            alone &= ~carry(cameras[k], cameras[i + j - k], points)[1]
-    away = cv2.distanceTransform(alone.reshape(rows, columns).astype(np.uint8), cv2.DIST_L2, 5) / samples
+            alone[alone] = ~see(cameras[i + j - k], directions[alone])[1]
+    away = cv2.distanceTransform(alone.reshape(rows, columns).astype(np.uint8), cv2.DIST_L2, 5) / SAMPLES
     at_row = np.clip((np.arange(shape[0]) - 1) / (shape[0] - 3) * rows, 0, rows - 1).astype(np.int64)
     at_column = np.clip((np.arange(shape[1]) - 1) / (shape[1] - 3) * columns, 0, columns - 1).astype(np.int64)
     return np.asarray(away[np.ix_(at_row, at_column)] < FADE) & bool((~alone).any())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Tied:
-    """One pair's tied points as the kernels take them.
+class Elastics:
+    """What the meshes of all photos must obey; their unknowns and bands stand one photo after the other.
 
     Parameters
     ----------
-    first, second : int
-        Indices of the photos.
+    sizes : (k, 2) int64
+        Width and height of every photo, px.
+    cells : (k, 2) int64
+        Cells of every mesh, across and down.
+    pixels : (k,) float64
+        As ``pixel`` of ``Elastic``.
+    begins : (k + 1,) int64
+        Index of every photo's first control value, and how many there are in all.
+    free : (n,) bool
+    band : (n, b) float64
+    """
+
+    sizes: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    pixels: Floats
+    begins: NDArray[np.int64]
+    free: NDArray[np.bool_]
+    band: Floats
+
+    @classmethod
+    def of(cls, cameras: Sequence[Camera], elastics: Sequence[Elastic]) -> Elastics:
+        """Those of single photos, put together."""
+        widest = max(e.band.shape[1] for e in elastics)
+        band = np.concatenate([np.pad(e.band, ((0, 0), (0, widest - e.band.shape[1]))) for e in elastics])
+        begins = np.cumsum([0, *(e.shape[0] * e.shape[1] for e in elastics)])
+        cells = np.array([(e.shape[1] - 3, e.shape[0] - 3) for e in elastics])
+        pixels, free = np.array([e.pixel for e in elastics]), np.concatenate([e.free for e in elastics])
+        return cls(np.array([c.size for c in cameras]), cells, pixels, begins, free, band)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tied:
+    """Tied points as the kernels take them.
+
+    Parameters
+    ----------
     origins, weights, slopes, columns
         As of ``differ``; steps in reduced px of either photo.
+    worth : (n,) float64
+        As of ``Sought``.
     error : (n, 2) float64
         How far the meshes should move the points apart, reduced px.
     """
 
-    first: int
-    second: int
     origins: NDArray[np.int64]
     weights: Floats
     slopes: Floats
     columns: NDArray[np.int64]
+    worth: Floats
     error: Floats
 
     def where(self, rows: NDArray[np.bool_]) -> Tied:
         """Some of the points."""
-        arrays = self.origins[rows], self.weights[rows], self.slopes[rows], self.columns, self.error[rows]
-        return Tied(self.first, self.second, *arrays)
+        return Tied(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
 
-    def moved(self, x: Sequence[Floats]) -> Floats:
+    def moved(self, x: Floats) -> Floats:
         """How far meshes move the points apart, (n, 2)."""
         difference = np.empty_like(self.error)
-        differ(self.origins, self.weights, self.slopes, self.columns, x[self.first], x[self.second], difference)
+        differ(self.origins, self.weights, self.slopes, self.columns, x, difference)
         return difference
 
-    def own(self, which: int, robust: Floats) -> tuple[NDArray[np.int64], Floats]:
-        """The points' rules for one of the two photos alone, x then y, as ``add_rows`` takes them."""
-        grid = np.arange(4)[:, None] * self.columns[which] + np.arange(4)
-        nodes = self.origins[:, which, None] + grid.ravel()
-        spline = (self.weights[:, 2 * which + 1, :, None] * self.weights[:, 2 * which, None, :]).reshape(-1, 16)
-        factors = self.slopes if which == 0 else np.broadcast_to(np.eye(2), self.slopes.shape)
-        rows = np.sqrt(robust)[:, None, None, None] * spline[:, None, :, None] * factors[:, :, None, :]
-        return np.repeat(nodes, 2, axis=0), np.ascontiguousarray(rows.reshape(-1, 16, 2))
+
+def tie(sought: Sought, elastics: Elastics, x: Floats) -> Tied:
+    """Points with the equations that they give, of errors yet to be found; ``x`` tells where in the meshes a point counts."""
+    i, j = sought.first, sought.second
+    bare = sought.points
+    if x.any():
+        # Each round comes closer by the steepness, and a mesh changes little over a tenth of what it moves.
+        for _ in range(2):
+            bare = sought.points - displaced(bare, i, elastics, x)
+    origins, weights = np.empty((len(bare), 2), np.int64), np.empty((len(bare), 4, 4))
+    origins[:, 0], weights[:, :2] = place(bare, i, elastics)
+    origins[:, 1], weights[:, 2:] = place(sought.there + sought.step(bare - sought.points), j, elastics)
+    columns = elastics.cells[np.stack([i, j], axis=1), 0] + 3
+    slopes = sought.slopes * (elastics.pixels[i] / elastics.pixels[j])[:, None, None]
+    return Tied(origins, weights, slopes, columns, sought.worth, np.zeros((len(bare), 2)))
 
 
-def tie(ties: Ties, cameras: Sequence[Camera], elastics: Sequence[Elastic]) -> Tied:
-    """Tied points with the equations that they give; of the cameras only meshes are used, to tell where in them a point counts."""
-    i, j = ties.first, ties.second
-    origins, weights = np.empty((len(ties.points_first), 2), np.int64), np.empty((len(ties.points_first), 4, 4))
-    for which, (k, points) in enumerate(((i, ties.points_first), (j, ties.points_second))):
-        camera, shape = cameras[k], elastics[k].shape
-        bare = points if camera.mesh is None else undisplaced(camera.mesh, camera.size, points)
-        x, y = mesh_position(bare, camera.size, shape).T
-        column, weights[:, 2 * which] = spline_weights(x, shape[1] - 3)
-        row, weights[:, 2 * which + 1] = spline_weights(y, shape[0] - 3)
-        origins[:, which] = row * shape[1] + column
-    slopes = np.ascontiguousarray(ties.slopes * (elastics[i].pixel / elastics[j].pixel))
-    columns = np.array([elastics[i].shape[1], elastics[j].shape[1]])
-    return Tied(i, j, origins, weights, slopes, columns, np.ascontiguousarray(ties.apart / elastics[j].pixel))
+def place(points: Floats, photo: NDArray[np.int64], elastics: Elastics) -> tuple[NDArray[np.int64], Floats]:
+    """The first control value that counts at points, (n,), and the weights of its columns and rows, (n, 2, 4)."""
+    cells = elastics.cells[photo]
+    x, y = np.clip((points + 0.5) * (cells / elastics.sizes[photo]), 0.0, cells).T
+    column, across = spline_weights(x, cells[:, 0])
+    row, down = spline_weights(y, cells[:, 1])
+    return elastics.begins[photo] + row * (cells[:, 0] + 3) + column, np.stack([across, down], axis=1)
 
 
-def bend(cameras: Sequence[Camera], elastics: Sequence[Elastic], x: Sequence[Floats]) -> list[Camera]:
+def displaced(points: Floats, photo: NDArray[np.int64], elastics: Elastics, x: Floats) -> Floats:
+    """How far the meshes move points, full-size px, (n, 2)."""
+    origin, weights = place(points, photo, elastics)
+    grid = np.arange(4)[:, None] * (elastics.cells[photo, 0] + 3)[:, None, None] + np.arange(4)
+    values = x.reshape(-1, 2)[origin[:, None, None] + grid]
+    return np.asarray(np.einsum("nr,nc,nrck->nk", weights[:, 1], weights[:, 0], values) * elastics.pixels[photo, None])
+
+
+def bend(cameras: Sequence[Camera], elastics: Elastics, x: Floats) -> list[Camera]:
     """Cameras with the meshes that unknowns stand for."""
-    return [dataclasses.replace(c, mesh=(e.pixel * u).reshape(*e.shape, 2)) for c, e, u in zip(cameras, elastics, x, strict=True)]
+    meshes = np.split(x.reshape(-1, 2), elastics.begins[1:-1])
+    shapes = [(rows + 3, columns + 3, 2) for columns, rows in elastics.cells.tolist()]
+    scaled = [(pixel * mesh).reshape(shape) for pixel, mesh, shape in zip(elastics.pixels, meshes, shapes, strict=True)]
+    return [dataclasses.replace(c, mesh=mesh) for c, mesh in zip(cameras, scaled, strict=True)]
 
 
-def fit_meshes(tied: Sequence[Tied], elastics: Sequence[Elastic], x: list[Floats], *, scales: Sequence[float]) -> list[Floats]:
+def fit_meshes(tied: Tied, elastics: Elastics, x: Floats, *, scales: Sequence[float], precise: float = PRECISE) -> Floats:
     """The meshes that bring tied points together best, as unknowns.
 
     Geman & McClure's robust errors by iterative re-weighting; the equations of every round by conjugate gradients, preconditioned by each
@@ -213,83 +264,62 @@ def fit_meshes(tied: Sequence[Tied], elastics: Sequence[Elastic], x: list[Floats
 
     Parameters
     ----------
-    tied : sequence of Tied
-    elastics : sequence of Elastic
-        One per photo.
-    x : list of (n,) float64
-        First guess, one per photo.
+    tied : Tied
+    elastics : Elastics
+    x : (n,) float64
+        First guess.
     scales : sequence of float
         Scales of the robust errors, reduced px, one after the other: what is further off counts less and less. Beginning wide lets a
         part of the overlap that lies far apart have its say before it is taken for a mistake (Blake & Zisserman 1987).
     """
-    for least in scales:
-        squares = [((t.error - t.moved(x)) ** 2).sum(axis=1) for t in tied]
-        scale = max(least, 2 * float(np.sqrt(np.median(np.concatenate(squares)))))
-        x = solve_meshes(tied, [1 / (1 + s / scale**2) ** 2 for s in squares], elastics, x)
+    for least in scales if len(tied.error) else ():
+        squares = ((tied.error - tied.moved(x)) ** 2).sum(axis=1)
+        scale = max(least, 2 * float(np.sqrt(np.median(squares))))
+        x = solve_meshes(tied, 1 / (1 + squares / scale**2) ** 2, elastics, x, precise)
     return x
 
 
-def solve_meshes(tied: Sequence[Tied], robust: Sequence[Floats], elastics: Sequence[Elastic], x: list[Floats]) -> list[Floats]:
+def solve_meshes(tied: Tied, robust: Floats, elastics: Elastics, x: Floats, precise: float = PRECISE) -> Floats:
     """Conjugate gradients (Hestenes & Stiefel 1952) from a first guess; photos' own equations, factored, are the preconditioner."""
-    factors = [own_factor(k, tied, robust, e) for k, e in enumerate(elastics)]
+    weight, held = robust * tied.worth, ~elastics.free
+    factor = elastics.band.copy()
+    add_points(tied.origins, tied.weights, tied.slopes, tied.columns, weight, factor)
+    # What is held at zero hangs on springs so stiff that all others feel a wall.
+    factor[held, 0] += WALL * factor[:, 0].max()
+    factor_band(factor)
 
-    def pulled(differences: Sequence[Floats]) -> list[Floats]:
-        sums = [np.zeros(len(e.free)) for e in elastics]
-        for t, d in zip(tied, differences, strict=True):
-            spread(t.origins, t.weights, t.slopes, t.columns, d, sums[t.first], sums[t.second])
-        return sums
-
-    def times(v: list[Floats]) -> list[Floats]:
-        product = pulled([w[:, None] * t.moved(v) for t, w in zip(tied, robust, strict=True)])
-        for e, u, p in zip(elastics, v, product, strict=True):
-            multiply_band(e.band, u, p)
-            p[~e.free] = 0
+    def pulled(difference: Floats, product: Floats) -> Floats:
+        spread(tied.origins, tied.weights, tied.slopes, tied.columns, weight[:, None] * difference, product)
+        product[held] = 0
         return product
 
-    def preconditioned(v: list[Floats]) -> list[Floats]:
-        answer = [u.copy() for u in v]
-        for f, a in zip(factors, answer, strict=True):
-            solve_band(f, a)
+    def times(v: Floats) -> Floats:
+        product = np.zeros_like(v)
+        multiply_band(elastics.band, v, product)
+        return pulled(tied.moved(v), product)
+
+    def preconditioned(v: Floats) -> Floats:
+        answer = v.copy()
+        solve_band(factor, answer)
+        answer[held] = 0
         return answer
 
-    def dot(a: list[Floats], b: list[Floats]) -> float:
-        return float(sum((p * q).sum() for p, q in zip(a, b, strict=True)))
+    def dot(a: Floats, b: Floats) -> float:
+        return float((a * b).sum())
 
-    target = pulled([w[:, None] * t.error for t, w in zip(tied, robust, strict=True)])
-    for e, p in zip(elastics, target, strict=True):
-        p[~e.free] = 0
-    residual = [b - p for b, p in zip(target, times(x), strict=True)]
+    target = pulled(tied.error, np.zeros_like(x))
+    residual = target - times(x)
     z = preconditioned(residual)
     direction, energy = z, dot(residual, z)
-    enough = PRECISE**2 * dot(target, preconditioned(target))
+    enough = precise**2 * dot(target, preconditioned(target))
     for _ in range(MOST_STEPS):
         if energy <= enough:
             break
         product = times(direction)
         step = energy / dot(direction, product)
-        x = [u + step * d for u, d in zip(x, direction, strict=True)]
-        residual = [r - step * p for r, p in zip(residual, product, strict=True)]
+        x = x + step * direction
+        residual = residual - step * product
         z = preconditioned(residual)
         energy, before = dot(residual, z), energy
-        direction = [u + energy / before * d for u, d in zip(z, direction, strict=True)]
+        direction = z + energy / before * direction
     return x
-
-
-def own_factor(k: int, tied: Sequence[Tied], robust: Sequence[Floats], elastic: Elastic) -> Floats:
-    """Factor of a photo's equations with all other photos held still."""
-    band = elastic.band.copy()
-    for t, w in zip(tied, robust, strict=True):
-        if k in (t.first, t.second):
-            add_rows(*t.own(int(k == t.second), w), band)
-    fix(band, elastic.free)
-    factor_band(band)
-    return band
-
-
-def fix(band: Floats, free: NDArray[np.bool_]) -> None:
-    """Hold unknowns that are not free at zero."""
-    held = ~free
-    band[held] = 0
-    band[held, 0] = 1
-    later = np.arange(len(free))[:, None] + np.arange(band.shape[1])
-    band[np.append(held, np.zeros(band.shape[1], np.bool_))[later] & free[:, None]] = 0

@@ -1,13 +1,14 @@
 """How far apart two photos are in their overlap, asked of the pictures themselves wherever they can tell.
 
-Matched features are few, and those that disagree with one homography, which is what parallax makes of them, are gone. So the overlap is
-covered with cells; in each the most telling pixel's patch is looked for in the other photo, beginning where the cameras say it is.
+Matched features are few, and those that disagree with one homography, which is what parallax makes of them, are gone. So every photo is
+covered with cells; the most telling pixel's patch of each is looked for in the other photos, beginning where the cameras say it is. It is
+the same points that are looked for in small pictures and in large ones, so what the cameras say of them is asked once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import cv2
@@ -18,15 +19,24 @@ from compositor.geometry.views import ray_directions, see
 from compositor.kernels.refine import RADIUS, refine_points
 from compositor.types import Camera, Features
 
-__all__ = ["Level", "Ties", "carry", "measure_ties", "see_level", "shared_views"]
+__all__ = ["Level", "Sought", "find", "roomy", "see_level", "seek", "shared_views", "telling_points"]
 
 Floats = NDArray[np.float64]
 
 CELL = 20
-"""Pixels of the (reduced) picture to a cell's side: two patches of 17 px in neighbouring cells mostly show different things."""
+"""Pixels of the reduced photo to a cell's side at least: two patches of 17 px in neighbouring cells mostly show different things."""
 
-ROUNDS = 8
-"""Most steps per point."""
+CELLS = 1600
+"""Cells of a photo, at most: what its mesh needs does not grow with its pixels."""
+
+ROOMY = 500_000
+"""Pixels of a picture beyond which the halved one is large enough to look for lines in."""
+
+ROUNDS = 5
+"""Most steps per point, after a first one that tells whether there is anything to be found."""
+
+PROMISING = 0.5
+"""What patches must agree after the first step: of a hundred that are found, one agrees less than 0.6 by then."""
 
 CORRELATION = 0.85
 """Patches that agree less than this show different things: an edge in depth, something that moved."""
@@ -40,13 +50,13 @@ TEXTURE = 7
 CONTRAST = 1.5
 """Levels per px, root mean square, by which the neighbourhood must change in every direction: sensor noise does by less."""
 
-MOST_POINTS = 1000
+MOST_POINTS = 700
 """Points per photo that say enough about its mesh: where more photos overlap, each pair is asked for fewer."""
 
 RIM = RADIUS + 2
 """Pixels at the edge of a picture or its mask in which no patch is whole."""
 
-SAMPLES = 16
+SAMPLES = 12
 """Points across and down a photo that tell how much of it another one sees."""
 
 PARTNERS = 8
@@ -61,15 +71,13 @@ CHUNK = 256
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Level:
-    """A photo's gray picture at some size, and its telling pixels.
+    """A photo's gray picture at some size.
 
     Parameters
     ----------
     picture : (h, w) uint8
     scale, offset : (float, float)
         Where the picture lies in the full-size photo, as in ``Decoded``.
-    corners : (n, 2) int64
-        One pixel per cell, x and y.
     usable : (h, w) bool
         Pixels whose whole patch lies in the picture and within the photo's mask.
     """
@@ -77,172 +85,186 @@ class Level:
     picture: NDArray[np.uint8]
     scale: tuple[float, float]
     offset: tuple[float, float]
-    corners: NDArray[np.int64]
     usable: NDArray[np.bool_]
 
     def to_full(self, points: NDArray[np.int64] | Floats) -> Floats:
         """Positions in the full-size photo of (n, 2) positions in the picture."""
         return np.asarray((np.asarray(points, np.float64) + 0.5 - self.offset) / self.scale - 0.5)
 
-    def to_picture(self, points: Floats) -> Floats:
-        """Positions in the picture of (n, 2) positions in the full-size photo."""
-        return np.asarray((points + 0.5) * self.scale - 0.5 + self.offset)
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Ties:
-    """Points that two photos have in common.
+class Sought:
+    """Points of photos that other photos should show too, pair by pair, with what the cameras without their meshes say of them.
 
     Parameters
     ----------
-    first, second : int
+    first, second : (n,) int64
         Indices of the photos.
-    points_first, points_second : (n, 2) float64
-        The same scene points in full-size pixels of either photo.
-    apart : (n, 2) float64
-        From where the second camera, without its mesh, sees what the first one does, to where it is; px of the second photo.
+    points : (n, 2) float64
+        In the first photo, px of the full size.
+    there : (n, 2) float64
+        Where the second camera sees what the first one does, px.
     slopes : (n, 2, 2) float64
         How a small step in the first photo looks in the second.
+    worth : (n,) float64
+        Cells of ``CELL`` px of the first photo that each stands for.
     """
 
-    first: int
-    second: int
-    points_first: Floats
-    points_second: Floats
-    apart: Floats
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    points: Floats
+    there: Floats
     slopes: Floats
+    worth: Floats
 
-    def where(self, rows: NDArray[np.bool_]) -> Ties:
+    def where(self, rows: NDArray[np.bool_]) -> Sought:
         """Some of the points."""
-        arrays = self.points_first[rows], self.points_second[rows], self.apart[rows], self.slopes[rows]
-        return Ties(self.first, self.second, *arrays)
+        return Sought(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+    def thinned(self, most: int) -> Sought:
+        """So few of the points, evenly, each standing for as many more."""
+        thin = max(1, -(-len(self.first) // most))
+        few = self.where(np.arange(len(self.first)) % thin == 0)
+        return dataclasses.replace(few, worth=few.worth * thin)
+
+    def step(self, steps: Floats) -> Floats:
+        """How steps in the first photo, (n, 2), look in the second."""
+        return np.asarray((self.slopes * steps[:, None, :]).sum(axis=2))
 
 
 def see_level(features: Features, halvings: int) -> Level:
     """A photo's reduced picture, halved so many times."""
     h, w = features.picture.shape
     size, picture = (max(1, w >> halvings), max(1, h >> halvings)), features.picture
-    mask = np.ones(size[::-1], np.uint8)
+    usable = np.zeros(size[::-1], np.bool_)
+    usable[RIM:-RIM, RIM:-RIM] = True
     if features.mask is not None:
         mask = cv2.resize(features.mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) // 255
+        usable &= cv2.erode(mask, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)) > 0
     if halvings:
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    whole = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
-    usable = np.asarray(cv2.erode(mask, whole, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0)
     x, y = size[0] / w, size[1] / h
     scale, offset = (features.scale[0] * x, features.scale[1] * y), (features.offset[0] * x, features.offset[1] * y)
-    return Level(np.ascontiguousarray(picture), scale, offset, telling_pixels(picture, usable), usable)
+    return Level(np.ascontiguousarray(picture), scale, offset, usable)
 
 
-def telling_pixels(picture: NDArray[np.uint8], usable: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The usable pixel of every cell whose surroundings vary most in all directions (Shi & Tomasi 1994), (n, 2)."""
-    rows, columns = picture.shape[0] // CELL, picture.shape[1] // CELL
+def roomy(sharp: Level, halved: Level) -> Level:
+    """Which of the two is large enough to look for a photo's lines in."""
+    return halved if sharp.picture.size > ROOMY else sharp
+
+
+def cell_side(sharp: Level) -> float:
+    """Side of a photo's cells, px of the reduced photo."""
+    return max(float(CELL), float(np.sqrt(sharp.picture.size / CELLS)))
+
+
+def telling_points(sharp: Level, halved: Level) -> tuple[Floats, float]:
+    """Where a photo is most telling in each of its cells, in full-size px, (n, 2), and how many cells of ``CELL`` px such a cell is.
+
+    It is the pixel whose surroundings vary most in all directions (Shi & Tomasi 1994) in the halved picture: what is telling there is so
+    in the sharp one, but not the other way round.
+    """
+    cell = round(cell_side(sharp) / 2)
+    rows, columns = halved.picture.shape[0] // cell, halved.picture.shape[1] // cell
     if not rows or not columns:
-        return np.zeros((0, 2), np.int64)
-    strength = np.asarray(cv2.cornerMinEigenVal(picture, TEXTURE), np.float32) * usable
+        return np.zeros((0, 2)), 1.0
+    usable = sharp.usable[1::2, 1::2][: rows * cell, : columns * cell]
+    strength = np.asarray(cv2.cornerMinEigenVal(halved.picture, TEXTURE), np.float32)[: rows * cell, : columns * cell] * usable
     # What OpenCV sums over the neighbourhood are squares of Sobel's differences, 8 times the slope, over 4 * TEXTURE * 255.
     least = (TEXTURE * CONTRAST * 8 / (4 * TEXTURE * 255)) ** 2
-    cells = strength[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
-    y, x = np.divmod(cells.argmax(axis=1), CELL)
+    cells = strength.reshape(rows, cell, columns, cell).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
+    y, x = np.divmod(cells.argmax(axis=1), cell)
     row, column = np.divmod(np.arange(rows * columns), columns)
-    pixels = np.stack([column * CELL + x, row * CELL + y], axis=1)
-    return np.asarray(pixels[cells.max(axis=1) > least])
+    pixels = np.stack([column * cell + x, row * cell + y], axis=1)[cells.max(axis=1) > least]
+    return sharp.to_full(2 * pixels + 1), (2 * cell / CELL) ** 2
 
 
-def carry(first: Camera, second: Camera, points: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Where points of one photo lie in another according to their cameras, px, and whether they are seen there."""
-    return see(second, ray_directions(first, points))
-
-
-def carry_slopes(first: Camera, second: Camera, points: Floats, step: float) -> tuple[Floats, Floats]:
-    """Where the second camera sees points of the first photo, (n, 2), and how small steps there look, (n, 2, 2): differences over px."""
-    steps = np.array([[0, 0], [step, 0], [0, step]])
-    there, across, down = carry(first, second, (points + steps[:, None]).reshape(-1, 2))[0].reshape(3, -1, 2)
-    return there, np.stack([across - there, down - there], axis=2) / step
-
-
-def measure_ties(
-    cameras: Sequence[Camera], levels: Sequence[Level], shares: Mapping[tuple[int, int], float], pool: Executor, *, most: int = MOST_POINTS
-) -> list[Ties]:
-    """Look for points that photos have in common near where their cameras see them.
+def seek(
+    cameras: Sequence[Camera], telling: Sequence[tuple[Floats, float]], pairs: Sequence[tuple[int, int]], step: Floats, pool: Executor
+) -> Sought:
+    """Where the cameras say that points of photos lie in other photos.
 
     Parameters
     ----------
     cameras : sequence of Camera
-    levels : sequence of Level
-        Of every photo, at one size.
-    shares : mapping
-        Of ``shared_views``.
+        Without meshes.
+    telling : sequence of ((n, 2) float64, float)
+        Of ``telling_points``, for every photo.
+    pairs : sequence of (int, int)
+        Photos whose points are looked for, and where they are.
+    step : (k,) float64
+        Length of a small step in every photo, px.
     pool : Executor
-    most : int
-        Points that are looked for at most, per photo.
-
-    Returns
-    -------
-    list of Ties
-        One per pair, maybe without points.
     """
-    pairs = list(shares)
-    sought = sum(len(levels[i].corners) * share for (i, _), share in shares.items())
-    thin = max(1, int(np.ceil(sought / (most * len(cameras)))))
-    begun = list(pool.map(lambda p: begin(cameras[p[0]], cameras[p[1]], levels[p[0]], levels[p[1]], thin), pairs))
-    chunks = [(k, slice(i, i + CHUNK)) for k, b in enumerate(begun) for i in range(0, len(b.pixels), CHUNK)]
 
-    def look(chunk: tuple[int, slice]) -> NDArray[np.bool_]:
-        k, rows = chunk
-        at, (i, j) = begun[k], pairs[k]
-        start, score = at.found[rows].copy(), np.empty(len(at.found[rows]))
-        affine = at.slopes[rows] * np.array(levels[j].scale)[:, None] / np.array(levels[i].scale)[None, :]
-        refine_points(levels[i].picture, levels[j].picture, at.pixels[rows], at.found[rows], affine, ROUNDS, score)
-        return np.asarray((score >= CORRELATION) & (np.linalg.norm(at.found[rows] - start, axis=1) <= FARTHEST))
+    def rays(k: int) -> Floats:
+        steps = np.array([[0, 0], [step[k], 0], [0, step[k]]])
+        return ray_directions(cameras[k], (telling[k][0] + steps[:, None]).reshape(-1, 2)).reshape(3, -1, 3)
 
-    good: dict[int, list[NDArray[np.bool_]]] = {k: [np.zeros(0, np.bool_)] for k in range(len(pairs))}
-    for (k, _), kept in zip(chunks, pool.map(look, chunks), strict=True):
-        good[k].append(kept)
-    ties = []
-    for k, (i, j) in enumerate(pairs):
-        at, rows = begun[k], np.concatenate(good[k])
-        second = levels[j].to_full(at.found[rows])
-        ties.append(Ties(i, j, levels[i].to_full(at.pixels[rows]), second, second - at.there[rows], at.slopes[rows]))
-    return ties
+    every = list(pool.map(rays, range(len(cameras))))
+    seen = list(pool.map(lambda p: np.flatnonzero(see(cameras[p[1]], every[p[0]][0])[1]), pairs))
+    thin = max(1, -(-sum(map(len, seen)) // (MOST_POINTS * len(cameras))))
+
+    def ask(pair: tuple[int, int], rows: NDArray[np.int64]) -> Sought:
+        (i, j), count = pair, len(rows)
+        there, across, down = see(cameras[j], every[i][:, rows].reshape(-1, 3))[0].reshape(3, -1, 2)
+        slopes = np.stack([across - there, down - there], axis=2) / step[i]
+        return Sought(np.full(count, i), np.full(count, j), telling[i][0][rows], there, slopes, np.full(count, thin * telling[i][1]))
+
+    asked = list(pool.map(ask, pairs, [rows[::thin] for rows in seen]))
+    return Sought(*(np.concatenate([getattr(a, field.name) for a in asked]) for field in dataclasses.fields(Sought)))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Begun:
-    """Patches of one picture that are looked for in another.
+def find(sought: Sought, levels: Sequence[Level], moved: Floats, pool: Executor, rounds: int = ROUNDS) -> tuple[Floats, NDArray[np.bool_]]:
+    """Look for points near where their cameras see them.
 
     Parameters
     ----------
-    pixels : (n, 2) int64
-        Their middles in the first picture.
-    found : (n, 2) float64
-        Where the cameras see them in the second one; then, where they are.
-    there : (n, 2) float64
-        Where the cameras without meshes see them, px of the full-size photo.
-    slopes : (n, 2, 2) float64
-        As of ``Ties``.
+    sought : Sought
+    levels : sequence of Level
+        Of every photo, at one size.
+    moved : (n, 2) float64
+        How far from there they are expected, px of the second photo.
+    pool : Executor
+    rounds : int
+        Most steps of those that look promising.
+
+    Returns
+    -------
+    apart : (n, 2) float64
+        How far from where the second camera, without its mesh, sees them they are, px of the second photo.
+    found : (n,) bool
+        Where that is known.
     """
+    i, j = sought.first, sought.second
+    scale, offset = np.array([level.scale for level in levels]), np.array([level.offset for level in levels])
+    last = np.array([level.picture.shape[::-1] for level in levels]) - 1
+    pixels = np.clip(np.rint((sought.points + 0.5) * scale[i] - 0.5 + offset[i]).astype(np.int64), 0, last[i])
+    there = sought.there + sought.step((pixels + 0.5 - offset[i]) / scale[i] - 0.5 - sought.points)
+    start = (there + moved + 0.5) * scale[j] - 0.5 + offset[j]
+    near = np.clip(np.rint(start), 0, last[j]).astype(np.int64)
+    affine = sought.slopes * scale[j][:, :, None] / scale[i][:, None, :]
+    places, score = start.copy(), np.full(len(start), -2.0)
 
-    pixels: NDArray[np.int64]
-    found: Floats
-    there: Floats
-    slopes: Floats
+    def look(rows: slice) -> None:
+        a, b = levels[i[rows.start]], levels[j[rows.start]]
+        (x, y), (u, v) = pixels[rows].T, near[rows].T
+        inside = rows.start + np.flatnonzero(a.usable[y, x] & b.usable[v, u])
+        for most in (1, rounds):
+            ends, agreement = places[inside], np.empty(len(inside))
+            refine_points(a.picture, b.picture, pixels[inside], ends, affine[inside], most, agreement)
+            places[inside], score[inside] = ends, agreement
+            inside = inside[agreement >= PROMISING]
+
+    ends = np.append(np.flatnonzero(np.diff(i * len(levels) + j)) + 1, len(i))
+    begins = np.append(0, ends[:-1])
+    list(pool.map(look, [slice(k, min(k + CHUNK, end)) for begin, end in zip(begins, ends, strict=True) for k in range(begin, end, CHUNK)]))
+    found = (score >= CORRELATION) & (np.linalg.norm(places - start, axis=1) <= FARTHEST)
+    return (places + 0.5 - offset[j]) / scale[j] - 0.5 - there, found
 
 
-def begin(first: Camera, second: Camera, a: Level, b: Level, thin: int) -> Begun:
-    """Every so manieth of the telling pixels of the first photo that the second one sees, and where."""
-    full = a.to_full(a.corners)
-    there, seen = carry(first, second, full)
-    start = b.to_picture(there)
-    h, w = b.picture.shape
-    column, row = np.clip(np.rint(np.where(seen[:, None], start, 0)), 0, (w - 1, h - 1)).astype(np.int64).T
-    inside = np.flatnonzero(seen & b.usable[row, column])[::thin]
-    bare = [dataclasses.replace(camera, mesh=None) for camera in (first, second)]
-    return Begun(a.corners[inside], start[inside], *carry_slopes(bare[0], bare[1], full[inside], 1 / a.scale[0]))
-
-
-def shared_views(cameras: Sequence[Camera]) -> dict[tuple[int, int], float]:
-    """Which two photos see something in common, and about what share of the first one that is.
+def shared_views(cameras: Sequence[Camera]) -> list[tuple[int, int]]:
+    """Which two photos see something in common.
 
     Features need not have been compared, or found: where such photos meet they must fit like all others.
     """
@@ -257,4 +279,4 @@ def shared_views(cameras: Sequence[Camera]) -> dict[tuple[int, int], float]:
     either = table + table.T
     least = np.maximum(SHARED, np.sort(either, axis=1)[:, -PARTNERS:][:, 0])
     kept = (table >= SHARED) & (table >= np.minimum(least[:, None], least[None]))
-    return {(i, j): float(table[i, j]) for i, j in np.argwhere(kept).tolist()}
+    return [(i, j) for i, j in np.argwhere(kept).tolist()]
