@@ -123,7 +123,7 @@ class Sought:
 
     def thinned(self, most: int) -> Sought:
         """So few of the points, evenly, each standing for as many more."""
-        thin = max(1, -(-len(self.first) // most))
+        thin = max(1, -(-len(self.first) // max(1, most)))
         few = self.where(np.arange(len(self.first)) % thin == 0)
         return dataclasses.replace(few, worth=few.worth * thin)
 
