@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from compositor.options import RunOptions
+from compositor.options import PictureSize, RunOptions
 
 __all__ = ["Command", "model_files", "options_from"]
 
@@ -57,6 +57,8 @@ def parameter_type(field: dataclasses.Field[Any], hint: Any) -> click.ParamType[
         return click.Choice(typing.get_args(hint))
     if hint is bool:
         return click.BOOL
+    if hint is PictureSize:
+        return click.STRING  # the record tells what is wrong with it
     if hint is str:
         return click.Path()
     limits = {"min": field.metadata["low"], "max": field.metadata["high"]}

@@ -59,13 +59,13 @@ def report_plan(
     picture: str | None,
 ) -> int:
     """Tell what composing these photos would make and need; the exit code for it."""
-    from compositor.compose import choose_holding, estimate_memory, plan_canvas
+    from compositor.compose import choose_holding, estimate_memory, plan_canvas, turned
     from compositor.images import check_output, is_masked
     from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
     used = one_photo_per_camera(registration, photos)
-    registration = registration.fitted_to([(photo.name, photo.size) for photo in used])
+    registration = turned(registration.fitted_to([(photo.name, photo.size) for photo in used]), chosen)
     canvas = plan_canvas(registration, chosen)
     if picture is not None and not chosen.crop:  # how much cropping takes away is known at the end only
         check_output(picture, overwrite=True, size=canvas.size)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import numbers
 import os
+import re
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, NewType, Self
 
 from compositor.errors import OptionError
 
@@ -20,10 +21,12 @@ FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
 ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
 FocalMethod = Literal["auto", "shared", "per-photo"]
 LocalMethod = Literal["auto", "mesh", "none"]
-Projection = Literal["auto", "plane", "cylindrical", "spherical"]
+Projection = Literal["auto", "plane", "cylindrical", "spherical", "mercator", "stereographic", "fisheye", "panini"]
 ExposureMethod = Literal["full", "gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "none"]
+PictureSize = NewType("PictureSize", str)
+"""Width and height in px, as «4000x2000», or the width only; «» for none."""
 
 JPEG_QUALITY = 95
 """Of 100, where nothing else is said."""
@@ -31,13 +34,17 @@ JPEG_QUALITY = 95
 LEARNED = ("aliked", "disk")
 """Feature detectors that are networks, whose weights come from a file of the user's."""
 
-KINDS: dict[type, tuple[Any, str]] = {
+LARGEST_SIZE = 2**24
+"""Pixels a side."""
+
+KINDS: dict[Any, tuple[Any, str]] = {
     bool: (bool, "True or False"),
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
     str: ((str, os.PathLike), "a path"),
+    PictureSize: (str, "a size such as '4000x2000', or '4000' for the width"),
 }
-"""What a field of each type takes; text is always the path of a file or folder, «» for none."""
+"""What a field of each type takes; plain text is always the path of a file or folder, «» for none."""
 
 
 def option(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
@@ -155,6 +162,30 @@ class ComposeOptions(RunOptions):
     crop: bool = option(False, "Crop to the largest rectangle without empty corners.")
     max_memory: float = option(0.0, "Memory the work may take, in MB; 0 means three quarters of what the machine has free.", low=0.0)
     scale: float = option(1.0, "Size of the panorama, 1 keeps the photos' resolution.", low=0.001, high=4.0)
+    size: PictureSize = option(
+        PictureSize(""),
+        "Size of the panorama in px instead, as 4000x2000, or 4000 for the width: it fits into that, and fills it with --fov.",
+    )
+    fov: float = option(0.0, "Horizontal field of view in degrees, around the middle; 0 shows all there is.", low=0.0, high=360.0)
+    yaw: float = option(0.0, "Where the panorama looks: degrees to the right.", low=-360.0, high=360.0)
+    pitch: float = option(0.0, "Where the panorama looks: degrees upward.", low=-180.0, high=180.0)
+    roll: float = option(0.0, "How the panorama looks: turned clockwise, like a camera, by degrees.", low=-360.0, high=360.0)
+
+    @property
+    def pixels(self) -> tuple[int, int] | None:
+        """Width and height that were asked for, the height 0 if only the width was; None where neither was."""
+        width, _, height = self.size.partition("x")
+        return (int(width), int(height or 0)) if width else None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.size:
+            return
+        sides = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", self.size)
+        if sides is None or not all(1 <= int(side) <= LARGEST_SIZE for side in sides.groups(default="1")):
+            raise OptionError(f"size={self.size!r} is not {KINDS[PictureSize][1]}, of 1 to {LARGEST_SIZE} px a side")
+        if self.scale != 1.0:
+            raise OptionError(f"size={self.size!r} and scale={self.scale:g} both say how large the panorama is; give one of them")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -87,7 +87,7 @@ class Panorama:
         Returns
         -------
         (n, 2) float64
-            x and y, px of the panorama; may lie outside it after cropping.
+            x and y, px of the panorama; may lie outside it where it was cropped or limited, NaN where its projection cannot show the point.
         """
         directions = ray_directions(self.registration.cameras[photo], np.asarray(points, np.float64).reshape(-1, 2))
         return canvas_positions(self.canvas, directions)

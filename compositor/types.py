@@ -295,9 +295,9 @@ class Canvas:
     Parameters
     ----------
     projection : str
-        «plane», «cylindrical» or «spherical».
+        One of ``compositor.options.Projection``, but for «auto».
     scale : float
-        Pixels per radian (plane: per unit of tangent) at the middle.
+        Pixels per radian at the middle (photos of a plane: per unit of it).
     left, top : float
         Projection coordinates, px, of the centre of the first pixel.
     size : (int, int)

@@ -245,13 +245,14 @@ def test_meshes_scale_with_their_photos(bent):
         np.testing.assert_allclose(ray_directions(small, (points + 0.5) / 2 - 0.5), ray_directions(full, points), atol=1e-9)
 
 
+@pytest.mark.parametrize("projection", ["cylindrical", "stereographic", "fisheye"])
 @pytest.mark.parametrize(("scale", "offset"), [((1.0, 1.0), (0.0, 0.0)), ((0.5, 0.5), (0.25, -0.125))])
-def test_kernel_finds_the_pixels_that_a_bent_camera_sees(scale, offset):
+def test_kernel_finds_the_pixels_that_a_bent_camera_sees(scale, offset, projection):
     mesh = np.random.default_rng(4).uniform(-3, 3, (7, 8, 2))
     mesh[:3] = 0  # cells in which nothing moves
     eye = Camera("photo", (120, 90), 100.0, (59.5, 44.5), np.eye(3), (-0.1, 0.02), None, mesh)
     assert 0.1 < steepness(mesh, eye.size) < 1
-    canvas = Canvas("cylindrical", 110.0, -80.0, -60.0, (161, 121))
+    canvas = Canvas(projection, 110.0, -80.0, -60.0, (161, 121))
     size = tuple(round(side * s) for side, s in zip((90, 120), scale, strict=True))
     places = locate(eye, Decoded(np.zeros((*size, 3), np.uint8), None, scale, offset), Sheet.of(canvas), Box(0, 0, *canvas.size))
     x, y = np.meshgrid(np.arange(canvas.size[0]), np.arange(canvas.size[1]))

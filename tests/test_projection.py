@@ -14,7 +14,7 @@ from compositor.compose import estimate_memory, plan_canvas
 from compositor.compose.canvas import plan_reduction, reduced_canvas
 from compositor.compose.warp import Box, Sheet, locate
 from compositor.errors import CompositorError, LimitError, OptionError, TooFewPhotosError
-from compositor.geometry.projections import PROJECTIONS, canvas_columns, canvas_rows
+from compositor.geometry.projections import PROJECTIONS, canvas_columns, canvas_directions, canvas_positions, canvas_rows
 from compositor.geometry.views import border_directions, largest_radius, ray_directions, resolution, see
 from compositor.options import ComposeOptions
 from compositor.registration import Registration
@@ -40,25 +40,62 @@ def canvas_of(*cameras, **options):
 
 
 def directions_of(canvas):
-    """Plain twin of the tables: the direction of every canvas pixel."""
+    """Plain twin of the tables: the direction of every canvas pixel, (h, w, 3), by the definitions of the projections."""
     x, y = np.meshgrid(np.arange(canvas.size[0]), np.arange(canvas.size[1]))
     u, v = (x + canvas.left) / canvas.scale, (y + canvas.top) / canvas.scale
     if canvas.projection == "plane":
         return np.stack([u, v, np.ones_like(u)], -1)
     if canvas.projection == "cylindrical":
         return np.stack([np.sin(u), v, np.cos(u)], -1)
-    return np.stack([np.sin(u) * np.cos(v), np.sin(v), np.cos(u) * np.cos(v)], -1)
+    if canvas.projection in ("stereographic", "fisheye"):
+        radius, around = np.hypot(u, v), np.arctan2(v, u)
+        angle = radius if canvas.projection == "fisheye" else 2 * np.arctan(radius / 2)
+        return np.stack([np.sin(angle) * np.cos(around), np.sin(angle) * np.sin(around), np.cos(angle)], -1)
+    longitude, latitude = u, v
+    if canvas.projection == "mercator":
+        latitude = 2 * np.arctan(np.exp(v)) - np.pi / 2
+    if canvas.projection == "panini":
+        longitude = 2 * np.arctan(u / 2)
+        latitude = np.arctan(v * (1 + np.cos(longitude)) / 2)
+    return np.stack([np.sin(longitude) * np.cos(latitude), np.sin(latitude), np.cos(longitude) * np.cos(latitude)], -1)
+
+
+def unit(directions):
+    return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)
 def test_locating_undoes_the_direction_tables(name):
     canvas = Canvas(name, 50.0, -60.0, -40.0, (121, 81))
-    directions = directions_of(canvas)
-    (a, b), (c, s) = canvas_columns(canvas), canvas_rows(canvas)[:, :, None]
-    np.testing.assert_allclose(np.stack([a * c, s + 0 * a, b * c], -1), directions, atol=1e-15)
-    uv = PROJECTIONS[name].locate(directions.reshape(-1, 3)) * canvas.scale - (canvas.left, canvas.top)
+    directions = directions_of(canvas).reshape(-1, 3)
     x, y = np.meshgrid(np.arange(121), np.arange(81))
-    np.testing.assert_allclose(uv, np.stack([x.ravel(), y.ravel()], 1), atol=1e-10)
+    positions = np.stack([x.ravel(), y.ravel()], 1).astype(float)
+    found, exists = canvas_directions(canvas, positions)
+    assert exists.all()
+    np.testing.assert_allclose(unit(found), unit(directions), atol=1e-15)
+    np.testing.assert_allclose(canvas_positions(canvas, 3 * directions), positions, atol=1e-10)
+    if name != "fisheye":  # whose directions are no products of tables
+        (a, b), (c, s, t) = canvas_columns(canvas), canvas_rows(canvas)[:, :, None]
+        np.testing.assert_allclose(unit(np.stack([a * c, s + 0 * a, b * c + t], -1)).reshape(-1, 3), unit(directions), atol=1e-15)
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
+@settings(deadline=None, max_examples=60)
+@given(st.floats(-math.pi, math.pi), st.floats(-math.pi / 2, math.pi / 2))
+def test_a_direction_comes_back_from_where_it_is_shown(name, longitude, latitude):
+    """Whatever a surface can show: its coordinates are finite, and lead back to the direction."""
+    direction = np.array([[math.sin(longitude) * math.cos(latitude), math.sin(latitude), math.cos(longitude) * math.cos(latitude)]])
+    surface = PROJECTIONS[name]
+    u, v = surface.locate(direction).T
+    if not (abs(u) <= surface.reach[0] and abs(v) <= surface.reach[1]):  # also what has no coordinates at all
+        assert name != "fisheye"
+        off = math.acos(np.clip(direction[0, 2], -1, 1))
+        allowed = {"plane": off, "stereographic": off / 2, "panini": max(abs(longitude) / 2, abs(latitude))}.get(name, abs(latitude))
+        # The box of a plane's reach holds the cone of 75 degrees, a panini's that of its elevation only near the middle.
+        assert allowed > math.radians(20 if name == "panini" else 74.9)
+        return
+    assert surface.exists(u, v).all()
+    np.testing.assert_allclose(unit(surface.directions(u, v)), direction, atol=1e-9)
 
 
 @pytest.mark.parametrize("distortion", [(0.0, 0.0), (-0.1, 0.0), (0.05, -0.02), (-0.6, 0.1)])
@@ -138,7 +175,7 @@ def test_projection_follows_the_field_of_view(yaws, pitches, expected):
     assert canvas_of(*(camera(yaw, pitch) for yaw in yaws for pitch in pitches)).projection == expected
 
 
-@pytest.mark.parametrize("projection", ["cylindrical", "spherical"])
+@pytest.mark.parametrize("projection", ["cylindrical", "spherical", "mercator"])
 def test_a_full_turn_wraps(projection):
     canvas = canvas_of(*(camera(yaw) for yaw in range(0, 360, 30)), projection=projection)
     assert canvas.wraps
@@ -209,7 +246,7 @@ cameras = st.builds(
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(cameras, min_size=1, max_size=5), st.sampled_from(["auto", "plane", "cylindrical", "spherical"]), st.floats(0.001, 4))
+@given(st.lists(cameras, min_size=1, max_size=5), st.sampled_from(["auto", *PROJECTIONS]), st.floats(0.001, 4))
 def test_no_cameras_make_a_canvas_without_bounds(eyes, projection, scale):
     registration = Registration("rotation", tuple(eyes))
     options = ComposeOptions(projection=projection, scale=scale)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from compositor.compose.footprint import POLES, TURN, Footprint, enlargement, footprint, join_turns, limit, magnification
+from compositor.compose.view import view_limits
 from compositor.errors import LimitError, OptionError, TooFewPhotosError
 from compositor.geometry.projections import PROJECTIONS
 from compositor.geometry.views import border_directions, resolution, see
@@ -15,7 +17,7 @@ from compositor.options import ComposeOptions
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas
 
-__all__ = ["Footprint", "choose_projection", "footprint", "plan_canvas", "plan_reduction", "reduced_canvas"]
+__all__ = ["choose_projection", "plan_canvas", "plan_reduction", "reduced_canvas"]
 
 FLAT_FIELD = math.radians(90)
 """Up to this field of view either way a plane looks natural: it keeps straight lines straight and stretches its sides at most twice."""
@@ -25,66 +27,14 @@ PLAN_PIXELS = 0.15e6
 """The photos' size on the reduced canvas: enough to see what a seam should avoid, small enough to be quick."""
 LARGEST_PLAN = 16e6
 LARGEST_SIDE, LARGEST_AREA = 2**24, 2**36
-TURN = 2 * math.pi
-POLES = np.array([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0]])
-
-
-@dataclasses.dataclass(frozen=True)
-class Footprint:
-    """The box that one photo covers on a projection, in units of the canvas scale.
-
-    Parameters
-    ----------
-    left, right, top, bottom : float
-        Of the centres of its outermost pixels; on a cyclic projection left lies in -pi..pi and right may lie beyond pi.
-    full_turn : bool
-        The photo sees a pole, so it covers every column.
-    """
-
-    left: float
-    right: float
-    top: float
-    bottom: float
-    full_turn: bool = False
-
-
-def footprint(camera: Camera, projection: str) -> Footprint:
-    """The box that a camera's view covers on a projection; the view must be drawable on it."""
-    surface = PROJECTIONS[projection]
-    u, v = surface.locate(border_directions(camera)).T
-    top, bottom = float(v.min()), float(v.max())
-    if not surface.cyclic:
-        return Footprint(float(u.min()), float(u.max()), top, bottom)
-    poles = see(camera, POLES)[1]
-    around = np.unwrap(np.append(u, u[0]))
-    # Once round the photo's border the angle comes back to itself, unless the border runs around a pole. Close to a pole it jumps.
-    if poles.any() or abs(around[-1] - around[0]) > math.pi or np.abs(np.diff(around)).max() > 1.0:
-        upper, lower = poles if poles.any() else (top < -1.0, bottom > 1.0)
-        return Footprint(-math.pi, math.pi, -surface.lowest if upper else top, surface.lowest if lower else bottom, full_turn=True)
-    start = (float(around.min()) + math.pi) % TURN - math.pi
-    return Footprint(start, start + float(np.ptp(around)), top, bottom)
-
-
-def _join_turns(prints: Sequence[Footprint]) -> tuple[float, float]:
-    """First and last angle of the shortest arc that holds all footprints; a full turn when they leave no gap."""
-    if any(p.full_turn for p in prints):
-        return -math.pi, math.pi
-    arcs = sorted((p.left, p.right) for p in prints)
-    end = max(right for _, right in arcs) - TURN  # how far the arcs that cross the back reach round to the first ones
-    gap, start, last = -math.inf, 0.0, 0.0
-    for left, right in arcs:
-        if left - end > gap:
-            gap, start, last = left - end, left, end
-        end = max(end, right)
-    return (start, last + TURN) if gap > 0 else (-math.pi, math.pi)
 
 
 def choose_projection(cameras: Sequence[Camera]) -> str:
     """The plainest projection that shows a set of views without much stretching."""
     if any(camera.plane is not None for camera in cameras):
         return "plane"
-    prints = [footprint(camera, "spherical") for camera in cameras]
-    left, right = _join_turns(prints)
+    prints = [seen for camera in cameras if (seen := footprint(camera, "spherical"))]
+    left, right = join_turns(prints)
     top, bottom = min(p.top for p in prints), max(p.bottom for p in prints)
     forward = min(float(border_directions(camera)[:, 2].min()) for camera in cameras)
     if forward > 0.5 and right - left <= FLAT_FIELD and bottom - top <= FLAT_FIELD:
@@ -94,8 +44,8 @@ def choose_projection(cameras: Sequence[Camera]) -> str:
     return "spherical"
 
 
-def _check_reach(cameras: Sequence[Camera], projection: str) -> None:
-    """Refuse a projection that would have to be stretched without end."""
+def _check_reach(cameras: Sequence[Camera], projection: str, limited: bool) -> None:
+    """Refuse a projection that would have to be stretched without end; a plane that is limited to a field of view is not."""
     surface = PROJECTIONS[projection]
     for camera in cameras:
         directions = border_directions(camera)
@@ -105,7 +55,7 @@ def _check_reach(cameras: Sequence[Camera], projection: str) -> None:
             if directions[:, 2].min() <= 0:
                 raise OptionError(f"{camera.name} looks beyond the horizon of the plane it is to be drawn on; leave that photo out")
             continue
-        if surface.widest >= math.pi:
+        if surface.widest >= math.pi or (limited and not surface.cyclic):
             continue
         if surface.cyclic:
             away = math.asin(min(1.0, np.abs(directions[:, 1]).max()))
@@ -113,7 +63,7 @@ def _check_reach(cameras: Sequence[Camera], projection: str) -> None:
         else:
             away = math.acos(max(-1.0, directions[:, 2].min()))
         if away > surface.widest:
-            others = "spherical" if surface.cyclic else "cylindrical or spherical"
+            others = "spherical" if surface.cyclic else "cylindrical or spherical, or limit the field of view (fov)"
             raise OptionError(
                 f"projection {projection!r} cannot show {camera.name}, which looks {math.degrees(away):.0f} degrees off its middle "
                 f"(at most {math.degrees(surface.widest):.0f} can be drawn); choose {others}"
@@ -121,23 +71,25 @@ def _check_reach(cameras: Sequence[Camera], projection: str) -> None:
 
 
 def plan_canvas(registration: Registration, options: ComposeOptions) -> Canvas:
-    """The canvas that shows every photo of a registration.
+    """The canvas that shows every photo of a registration, or as much of it as the field of view holds.
 
     Parameters
     ----------
     registration : Registration
+        Turned as the view wants it.
     options : ComposeOptions
-        ``projection`` and ``scale`` are used.
+        ``projection``, ``scale``, ``fov`` and ``size`` are used.
 
     Returns
     -------
     Canvas
-        Its first and last pixel centres lie on the photos' outermost ones; views all the way round give one that wraps.
+        Its first and last pixel centres lie on the photos' outermost ones, or it is a window around the middle of the projection; views
+        all the way round give one that wraps.
 
     Raises
     ------
     OptionError
-        The projection cannot show one of the views.
+        The projection cannot show one of the views or the field of view, or no photo shows anything of it.
     LimitError
         The canvas would be larger than any file.
     TooFewPhotosError
@@ -147,25 +99,78 @@ def plan_canvas(registration: Registration, options: ComposeOptions) -> Canvas:
     if not cameras:
         raise TooFewPhotosError("the registration holds no photos; at least one is needed", left_out=registration.left_out)
     projection = choose_projection(cameras) if options.projection == "auto" else options.projection
-    _check_reach(cameras, projection)
-    prints = [footprint(camera, projection) for camera in cameras]
+    surface, size = PROJECTIONS[projection], options.pixels
+    limits = view_limits(cameras, projection, options)
+    _check_reach(cameras, projection, bool(options.fov))
+    shown = _shown(cameras, projection, limits)
+    if shown is None:
+        raise OptionError(
+            f"no photo shows anything of the view that yaw={options.yaw:g}, pitch={options.pitch:g} and fov={options.fov:g} make; "
+            "turn it to where photos look, or widen it"
+        )
     scale = float(np.median([resolution(camera) for camera in cameras])) * options.scale
-    top, bottom = min(p.top for p in prints), max(p.bottom for p in prints)
-    left, right = min(p.left for p in prints), max(p.right for p in prints)
-    if PROJECTIONS[projection].cyclic:
-        left, right = _join_turns(prints)
-    wraps = PROJECTIONS[projection].cyclic and (TURN - (right - left)) * scale < 1
-    if not max(right - left, bottom - top) * scale < LARGEST_SIDE or (right - left) * (bottom - top) * scale**2 > LARGEST_AREA:
+    scale /= min(magnification(camera, projection) for camera in cameras)
+    if size is not None and options.fov:
+        shown, scale = _window(shown, limits[0], size)
+    elif size is not None:
+        scale = _scale_to_fit(shown, size, surface.cyclic) or scale
+    across, down = shown.right - shown.left, shown.bottom - shown.top
+    if not max(across, down) * scale < LARGEST_SIDE or across * down * scale**2 > LARGEST_AREA:
         raise LimitError(
-            f"the panorama would have {(right - left) * scale:.3g} x {(bottom - top) * scale:.3g} pixels; "
+            f"the panorama would have {across * scale:.3g} x {down * scale:.3g} pixels; "
             f"at most {LARGEST_SIDE} a side and {LARGEST_AREA} in all can be drawn; try a smaller scale or another projection"
         )
-    if wraps:
-        width = _round_turn(TURN * scale)
-        scale, left = width / TURN, -math.pi
+    height = _count(shown.top, shown.bottom, scale)
+    canvas = Canvas(projection, scale, shown.left * scale, shown.top * scale, (_count(shown.left, shown.right, scale), height))
+    if not surface.cyclic or (TURN - across) * scale >= 1:
+        return canvas
+    width = _round_turn(TURN * scale) if size is None else _whole_turn(registration, canvas)
+    scale = width / TURN
+    if size is not None and options.fov and size[1]:  # as high as asked for, also where the width was rounded
+        return Canvas(projection, scale, -math.pi * scale, -(height - 1) / 2, (width, height), wraps=True)
+    return Canvas(projection, scale, -math.pi * scale, shown.top * scale, (width, _count(shown.top, shown.bottom, scale)), wraps=True)
+
+
+def _shown(cameras: Sequence[Camera], projection: str, limits: tuple[float, float]) -> Footprint | None:
+    """The box that all photos cover, as far as the limits allow; None where they cover nothing of that."""
+    prints = [seen for camera in cameras if (seen := footprint(camera, projection, limits))]
+    round_it, limited = PROJECTIONS[projection].cyclic, math.isfinite(limits[0])
+    turns = (-TURN, 0.0, TURN) if round_it and limited else (0.0,)
+    shifted = [dataclasses.replace(p, left=p.left + turn, right=p.right + turn) for p in prints for turn in turns]
+    prints = [seen for p in shifted if (seen := limit(p, *limits))]
+    if not prints:
+        return None
+    left, right = min(p.left for p in prints), max(p.right for p in prints)
+    if round_it and not limited:
+        left, right = join_turns(prints)
+    return Footprint(left, right, min(p.top for p in prints), max(p.bottom for p in prints))
+
+
+def _window(shown: Footprint, half: float, size: tuple[int, int]) -> tuple[Footprint, float]:
+    """What a view of some pixels shows, and its scale: |u| up to ``half`` across the width; all there is where no height is asked for."""
+    width, height = size
+    if not math.isfinite(half):
+        left, right, scale = -math.pi, math.pi, width / TURN
     else:
-        width = _count(left, right, scale)
-    return Canvas(projection, scale, left * scale, top * scale, (width, _count(top, bottom, scale)), wraps)
+        scale = width / (2 * half)
+        left, right = -(width - 1) / 2 / scale, (width - 1) / 2 / scale
+    if not height:
+        return Footprint(left, right, shown.top, shown.bottom), scale
+    return Footprint(left, right, -(height - 1) / 2 / scale, (height - 1) / 2 / scale), scale
+
+
+def _scale_to_fit(shown: Footprint, size: tuple[int, int], cyclic: bool) -> float:
+    """The scale at which what is shown just fits into a size, whose height may be 0 for any; 0 where it is a single point."""
+    across, down = shown.right - shown.left, shown.bottom - shown.top
+    steps = [size[0] if cyclic and across >= TURN else max(size[0] - 1, 0.5), max(size[1] - 1, 0.5) if size[1] else math.inf]
+    return min((pixels / extent for pixels, extent in zip(steps, (across, down), strict=True) if extent > 0), default=0.0)
+
+
+def _whole_turn(registration: Registration, canvas: Canvas) -> int:
+    """The width of a full turn, rounded down so that its reduced canvas closes too."""
+    width = math.floor(TURN * canvas.scale + 1e-6)
+    factor = plan_reduction(registration, canvas)
+    return max(1, width // factor * factor)
 
 
 def _count(first: float, last: float, scale: float) -> int:
@@ -186,7 +191,7 @@ def plan_reduction(registration: Registration, canvas: Canvas) -> int:
 
     A power of two, so that the reduced canvas is a level of the blending pyramid.
     """
-    areas = [camera.size[0] * camera.size[1] * (canvas.scale / resolution(camera)) ** 2 for camera in registration.cameras]
+    areas = [camera.size[0] * camera.size[1] * enlargement(camera, canvas) ** 2 for camera in registration.cameras]
     level = round(math.log2(max(1.0, float(np.median(areas)) / PLAN_PIXELS)) / 2)
     factor = 1 << min(level, 5)
     while factor < 32 and canvas.size[0] * canvas.size[1] > LARGEST_PLAN * factor**2:

@@ -14,6 +14,7 @@ from compositor.compose.crop import crop_panorama
 from compositor.compose.memory import choose_holding
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
+from compositor.compose.view import turned
 from compositor.errors import RegistrationFileError
 from compositor.images import is_masked
 from compositor.options import ComposeOptions
@@ -57,7 +58,7 @@ def compose_photos(
     -------
     Panorama
         Its pixels have the photos' type; the same for any number of threads. They lie on disk where they would need more memory than
-        they may take.
+        they may take. Its registration is turned as the options say.
 
     Raises
     ------
@@ -73,6 +74,7 @@ def compose_photos(
         The registration holds no photo.
     """
     report = progress or (lambda stage, done, total: None)
+    registration = turned(registration, options)
     canvas = canvas or plan_canvas(registration, options)
     types = sorted({photo.dtype.name for photo in photos})
     if len(photos) != len(registration.cameras) or len(types) != 1:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from compositor.compose.canvas import footprint, plan_canvas, plan_reduction, reduced_canvas
+from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canvas
+from compositor.compose.footprint import footprint
 from compositor.compose.plan import plan_box
 from compositor.compose.tiles import TILE
 from compositor.compose.warp import Box
 from compositor.errors import LimitError
-from compositor.options import ComposeOptions
+from compositor.options import ComposeOptions, PictureSize
 from compositor.registration import Registration
 from compositor.types import Canvas
 
@@ -154,11 +155,11 @@ def choose_holding(
         return Holding()
     least = Holding(on_disk=True, photos=FEWEST)
     if needed(least) > allowed:
-        scale = _scale_that_fits(registration, options, dtype, allowed, masked)
+        smaller = _what_fits(registration, options, dtype, allowed, masked)
         raise LimitError(
             f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed(least) / MEGABYTE:.0f} MB of "
             f"memory, {allowed / MEGABYTE:.0f} MB are allowed; try "
-            + (f"--scale {scale:.2g}, another --projection" if scale else "fewer --threads (no --scale is small enough)")
+            + (f"{smaller}, another --projection" if smaller else "fewer --threads (no --scale is small enough)")
             + " or a larger --max-memory"
         )
     check_disk(canvas, np.dtype(dtype))
@@ -185,16 +186,23 @@ def check_disk(canvas: Canvas, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _scale_that_fits(
-    registration: Registration, options: ComposeOptions, dtype: np.dtype[Any], allowed: float, masked: bool
-) -> float | None:
-    """A scale whose panorama fits into memory; None where libraries and photos alone do not."""
-    scale = 0.8 * options.scale
-    while scale >= SMALLEST_SCALE:
-        scale = float(f"{scale:.2g}")
-        smaller = dataclasses.replace(options, scale=scale)
+def _what_fits(registration: Registration, options: ComposeOptions, dtype: np.dtype[Any], allowed: float, masked: bool) -> str | None:
+    """An option with which the panorama fits into memory; None where libraries and photos alone do not."""
+    factor = 0.8
+    while factor * options.scale >= SMALLEST_SCALE:
+        smaller, advice = _reduced(options, factor)
         canvas, least = plan_canvas(registration, smaller), Holding(on_disk=True, photos=FEWEST)
         if estimate_memory(registration, canvas, smaller, dtype, masked=masked, holding=least) <= allowed:
-            return scale
-        scale *= 0.8
+            return advice
+        factor *= 0.8
     return None
+
+
+def _reduced(options: ComposeOptions, factor: float) -> tuple[ComposeOptions, str]:
+    """Options for a smaller panorama, and the one of them that the command line needs for it."""
+    if options.pixels is None:
+        scale = float(f"{factor * options.scale:.2g}")
+        return dataclasses.replace(options, scale=scale), f"--scale {scale:g}"
+    width, height = (max(1, int(side * factor)) if side else 0 for side in options.pixels)
+    size = PictureSize(f"{width}x{height}" if height else f"{width}")
+    return dataclasses.replace(options, size=size), f"--size {size}"

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
+from compositor.compose.footprint import enlargement
 from compositor.compose.grade import Grading, make_grading
 from compositor.compose.memory import Holding
 from compositor.compose.plan import Plan, gather
 from compositor.compose.tiles import TILE, Tile, cut_tiles, in_order
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.encoding import full_scale
-from compositor.geometry.views import resolution
 from compositor.kernels.tile import choose_owners, compare, finish, place
 from compositor.spool import Spool
 from compositor.types import Camera, Decoded, Photo, Pixels, Progress
@@ -146,7 +146,7 @@ def render(
 
 def _open(photo: Photo, camera: Camera, plan: Plan, index: int) -> _Opened:
     """A photo's pixels: all of them, or fewer where the canvas shows it much smaller, so that nothing aliases."""
-    share = plan.canvas.scale / resolution(camera)
+    share = enlargement(camera, plan.canvas)
     wanted = photo.full() if share > 0.75 else photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6)
     decoded = extend_colours(wanted)
     return _Opened(decoded, make_grading(plan.photometry, index, camera, decoded.pixels.dtype))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -11,15 +13,17 @@ from numpy.typing import NDArray
 
 from compositor.compose.grade import Grading, squared_radii
 from compositor.geometry.mesh import spline_pieces
-from compositor.geometry.projections import canvas_columns, canvas_rows
+from compositor.geometry.projections import PROJECTIONS, canvas_columns, canvas_rows
 from compositor.geometry.views import largest_radius, world_to_camera
-from compositor.kernels.projection import bend_places, locate_pixels
+from compositor.kernels.projection import bend_places, locate_angular_pixels, locate_pixels
 from compositor.types import Camera, Canvas, Decoded
 
 __all__ = ["Box", "Places", "Sheet", "draw", "extend_colours", "locate"]
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
+Finder = Callable[..., tuple[int, int, int, int]]
+"""Called with a lens and the arrays of places to fill, as ``locate_pixels``."""
 FROM_EDGE = 4
 """Pixels of the photo that are kept around those a rectangle shows: bicubic interpolation reaches two."""
 STRIP = 256
@@ -64,8 +68,8 @@ class Sheet:
     canvas : Canvas
     columns : (2, w) float64
         Sideways and forward parts.
-    rows : (2, h) float64
-        Their factor, and the downward part.
+    rows : (3, h) float64
+        Their factor, the downward part, and a forward part.
     """
 
     canvas: Canvas
@@ -118,31 +122,37 @@ class Places:
 
 def locate(camera: Camera, decoded: Decoded, sheet: Sheet, box: Box) -> Places:
     """Where the pixels of a canvas rectangle, whose rows lie on the canvas, lie in a decoded photo."""
-    sideways, forward = sheet.columns.take(np.arange(box.left, box.right), axis=1, mode="wrap")
-    factor, down = sheet.rows[:, box.top : box.bottom]
-    right, below, ahead = world_to_camera(camera).T
-    columns = right[:, None] * sideways + ahead[:, None] * forward
-    rows = np.concatenate([below[:, None] * down, factor[None]])
     map_x, map_y = np.empty(box.shape, np.float32), np.empty(box.shape, np.float32)
     valid = np.empty(box.shape, np.bool_)
-    lens = lens_of(camera, decoded)
+    find, lens = _finder(camera, sheet, box), lens_of(camera, decoded)
     if camera.mesh is None:
-        low_x, high_x, low_y, high_y = locate_pixels(columns, rows, lens, map_x, map_y, valid)
+        low_x, high_x, low_y, high_y = find(lens, map_x, map_y, valid)
     else:
-        low_x, high_x, low_y, high_y = locate_bent(camera.mesh, camera, decoded, (columns, rows, lens), (map_x, map_y, valid))
+        low_x, high_x, low_y, high_y = locate_bent(camera.mesh, camera, decoded, find, lens, (map_x, map_y, valid))
     return Places(map_x, map_y, valid, Box(int(low_x), int(low_y), int(high_x) + 1, int(high_y) + 1))
 
 
+def _finder(camera: Camera, sheet: Sheet, box: Box) -> Finder:
+    """The kernel that locates the pixels of a canvas rectangle, with the directions of its columns and rows as the camera sees them."""
+    sideways, forward = sheet.columns.take(np.arange(box.left, box.right), axis=1, mode="wrap")
+    factor, down, further = sheet.rows[:, box.top : box.bottom]
+    right, below, ahead = world_to_camera(camera).T
+    columns = right[:, None] * sideways + ahead[:, None] * forward
+    rows = below[:, None] * down + ahead[:, None] * further
+    if PROJECTIONS[sheet.canvas.projection].angular:
+        return partial(locate_angular_pixels, columns, rows, ahead, np.concatenate([sideways**2, down**2]))
+    return partial(locate_pixels, columns, np.concatenate([rows, factor[None]]))
+
+
 def locate_bent(
-    mesh: Floats, camera: Camera, decoded: Decoded, seen: tuple[Floats, Floats, Floats], places: tuple[NDArray[Any], ...]
+    mesh: Floats, camera: Camera, decoded: Decoded, find: Finder, lens: Floats, places: tuple[NDArray[Any], ...]
 ) -> tuple[int, int, int, int]:
-    """``locate_pixels``, its arguments in two tuples, for a photo with a mesh: the places are found in a larger photo, then moved."""
+    """Locate the pixels of a photo with a mesh: the places are found in a larger photo, then moved."""
     scale = np.array(decoded.scale)
     pieces = spline_pieces(mesh * scale)
     rim = int(np.abs(mesh * scale).max()) + 1
-    columns, rows, lens = seen
     h, w = decoded.pixels.shape[:2]
-    locate_pixels(columns, rows, lens + np.array([0, 0, rim, rim, 0, 0, 0, 2 * rim, 2 * rim]), *places)
+    find(lens + np.array([0, 0, rim, rim, 0, 0, 0, 2 * rim, 2 * rim]), *places)
     cells = np.array([pieces.shape[1], pieces.shape[0]])
     frame = np.array([*(np.array(decoded.offset) - 0.5), *(cells / (np.array(camera.size) * scale)), rim])
     still = ~pieces.any(axis=(2, 3, 4))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, restore_highlights
 from compositor.errors import OptionError
-from compositor.geometry.views import ray_directions
+from compositor.geometry.views import ray_directions, rotation_of
 from compositor.photometry import falloff
 from compositor.types import Camera
 
@@ -86,15 +86,6 @@ def look_around(
         pitch -= (row - (rows - 1) / 2) * step[1]
         cameras.append(Camera(f"view-{len(cameras) + 1}.png", size, focal, center, rotation_of(yaw, pitch, roll)))
     return cameras
-
-
-def rotation_of(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
-    """Camera to world of a camera turned to the right, then up, then clockwise; radians."""
-    cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (math.cos, math.sin))
-    across = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    up = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    round_axis = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1.0]])
-    return np.asarray(across @ up @ round_axis)
 
 
 def render_views(

@@ -1,8 +1,8 @@
 """Surfaces a panorama can be drawn on.
 
-A projection takes world directions to coordinates (u, v) in units of the canvas scale, and back. All of today's are separable: the
-direction at (u, v) is (a * c, s, b * c) with (a, b) of the column alone and (c, s) of the row alone, so that a tile needs trigonometry only
-along its edges.
+A projection takes world directions to coordinates (u, v) in units of the canvas scale, and back. All but the fisheye are separable: the
+direction at (u, v) is (a * c, s, b * c + t) with (a, b) of the column alone and (c, s, t) of the row alone, so that a tile needs
+trigonometry only along its edges. For the fisheye (u, v, 0) is separable, and the direction follows from it by two short series.
 """
 
 from __future__ import annotations
@@ -29,17 +29,24 @@ class Projection:
     Parameters
     ----------
     locate : callable
-        (n, 3) world directions -> (n, 2) coordinates (u, v), u in -pi..pi where it is an angle.
+        (n, 3) world directions -> (n, 2) coordinates (u, v), u in -pi..pi where it is an angle; NaN where the surface never shows them.
     column : callable
         (w,) u -> (2, w): sideways and forward parts a, b.
     row : callable
-        (h,) v -> (2, h): their factor c and the downward part s.
+        (h,) v -> (3, h): their factor c, the downward part s and a forward part t.
     cyclic : bool
         u is an angle, so the surface can close to a full turn.
     widest : float
-        Largest angle between a direction and the middle of the surface (cyclic: its equator) that can be drawn, radians.
-    lowest : float
-        Largest |v| that exists; infinite where the surface is open.
+        Views that reach further from the middle of the surface (cyclic: from its equator) than this angle, radians, are refused unless the
+        field of view is limited; where it is pi they are cut.
+    reach : (float, float)
+        Largest |u| and |v| that can be drawn.
+    usual : float
+        Largest |u| and |v| that are drawn where no field of view is asked for.
+    angular : bool
+        Distance from the middle is the angle itself: tables give p = (u, v, 0), the direction is sin|p| / |p| * p + (0, 0, cos|p|).
+    stretching : bool
+        What lies off its middle is shown so much larger that photos there must be decoded larger, too.
     """
 
     locate: Callable[[Floats], Floats]
@@ -47,11 +54,29 @@ class Projection:
     row: Callable[[Floats], Floats]
     cyclic: bool
     widest: float
-    lowest: float = math.inf
+    reach: tuple[float, float]
+    usual: float = math.inf
+    angular: bool = False
+    stretching: bool = False
+
+    def directions(self, u: Floats, v: Floats) -> Floats:
+        """World directions, (n, 3), of coordinates, (n,) each."""
+        (sideways, forward), (factor, down, ahead) = self.column(u), self.row(v)
+        directions = np.stack([sideways * factor, down, forward * factor + ahead], axis=1)
+        if self.angular:
+            angle = np.hypot(u, v)
+            directions = directions * np.sinc(angle / np.pi)[:, None]
+            directions[:, 2] = np.cos(angle)
+        return directions
+
+    def exists(self, u: Floats, v: Floats) -> NDArray[np.bool_]:
+        """Whether coordinates mean a direction, (n,); not past a pole, nor further round than straight behind."""
+        return np.hypot(u, v) <= np.pi if self.angular else np.abs(v) <= (self.reach[1] if self.cyclic else math.inf)
 
 
 def _locate_on_plane(directions: Floats) -> Floats:
-    return np.asarray(directions[:, :2] / directions[:, 2:])
+    depth = directions[:, 2:]
+    return np.asarray(directions[:, :2] / np.where(depth > 0, depth, np.nan))
 
 
 def _locate_on_cylinder(directions: Floats) -> Floats:
@@ -64,6 +89,37 @@ def _locate_on_sphere(directions: Floats) -> Floats:
     return np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=1)
 
 
+def _locate_on_mercator(directions: Floats) -> Floats:
+    x, y, z = directions.T
+    level = np.hypot(x, z)
+    return np.stack([np.arctan2(x, z), np.arcsinh(y / np.maximum(level, TINY * np.abs(y)))], axis=1)
+
+
+def _locate_on_stereographic(directions: Floats) -> Floats:
+    x, y, z = directions.T
+    length = np.sqrt(x * x + y * y + z * z)
+    return np.asarray(2 * directions[:, :2] / _open(length + z, length)[:, None])
+
+
+def _locate_on_fisheye(directions: Floats) -> Floats:
+    x, y, z = directions.T
+    angle, around = np.arctan2(np.hypot(x, y), z), np.arctan2(y, x)
+    return np.stack([angle * np.cos(around), angle * np.sin(around)], axis=1)
+
+
+def _locate_on_panini(directions: Floats) -> Floats:
+    # Sharpless, Postle and German, «Pannini: a new projection for rendering wide angle perspective images» (2010), with d = 1: a cylinder
+    # seen from its far side. With a the angle round it, u = 2 sin a / (1 + cos a) and v = 2 tan(elevation) / (1 + cos a).
+    x, y, z = directions.T
+    level = np.hypot(x, z)
+    return np.asarray(2 * directions[:, :2] / _open(level + z, level + np.abs(y))[:, None])
+
+
+def _open(depth: Floats, length: Floats) -> Floats:
+    """Depths, but NaN for directions straight to where a surface never closes."""
+    return np.where(depth > TINY * length, depth, np.nan)
+
+
 def _flat_column(u: Floats) -> Floats:
     return np.stack([u, np.ones_like(u)])
 
@@ -72,19 +128,63 @@ def _round_column(u: Floats) -> Floats:
     return np.stack([np.sin(u), np.cos(u)])
 
 
+def _parabolic_column(u: Floats) -> Floats:
+    return np.stack([u, 1 - u * u / 4])
+
+
+def _stereographic_column(u: Floats) -> Floats:
+    return np.stack([u, -u * u / 4])
+
+
+def _angular_column(u: Floats) -> Floats:
+    return np.stack([u, np.zeros_like(u)])
+
+
 def _flat_row(v: Floats) -> Floats:
-    return np.stack([np.ones_like(v), v])
+    return np.stack([np.ones_like(v), v, np.zeros_like(v)])
 
 
 def _round_row(v: Floats) -> Floats:
-    return np.stack([np.cos(v), np.sin(v)])
+    return np.stack([np.cos(v), np.sin(v), np.zeros_like(v)])
 
 
-# Beyond 75 degrees a tangent stretches the picture more than 15 times.
+def _mercator_row(v: Floats) -> Floats:
+    return np.stack([np.ones_like(v), np.sinh(v), np.zeros_like(v)])
+
+
+def _stereographic_row(v: Floats) -> Floats:
+    return np.stack([np.ones_like(v), v, 1 - v * v / 4])
+
+
+TINY = 1e-12
+"""Nearer than this many radians to a direction that lies infinitely far away, rounding decides."""
+STEEPEST = math.tan(math.radians(75))
+"""Beyond 75 degrees a tangent stretches the picture more than 15 times; so does beyond 150 the tangent of half the angle."""
+USUAL = 2 * math.tan(math.radians(60))
+"""Beyond 120 degrees off the middle, the tangent of half the angle stretches the picture more than 4 times."""
+
 PROJECTIONS = {
-    "plane": Projection(_locate_on_plane, _flat_column, _flat_row, cyclic=False, widest=math.radians(75)),
-    "cylindrical": Projection(_locate_on_cylinder, _round_column, _flat_row, cyclic=True, widest=math.radians(75)),
-    "spherical": Projection(_locate_on_sphere, _round_column, _round_row, cyclic=True, widest=math.pi, lowest=math.pi / 2),
+    "plane": Projection(_locate_on_plane, _flat_column, _flat_row, False, math.radians(75), (STEEPEST, STEEPEST), stretching=True),
+    "cylindrical": Projection(_locate_on_cylinder, _round_column, _flat_row, True, math.radians(75), (math.pi, math.inf)),
+    "spherical": Projection(_locate_on_sphere, _round_column, _round_row, True, math.pi, (math.pi, math.pi / 2)),
+    # Cut at 85 degrees, where a full turn is a square.
+    "mercator": Projection(_locate_on_mercator, _round_column, _mercator_row, True, math.pi, (math.pi, math.pi), stretching=True),
+    "stereographic": Projection(
+        _locate_on_stereographic,
+        _stereographic_column,
+        _stereographic_row,
+        False,
+        math.pi,
+        (2 * STEEPEST, 2 * STEEPEST),
+        USUAL,
+        stretching=True,
+    ),
+    "fisheye": Projection(
+        _locate_on_fisheye, _angular_column, _flat_row, False, math.pi, (math.pi, math.pi), angular=True, stretching=True
+    ),
+    "panini": Projection(
+        _locate_on_panini, _parabolic_column, _flat_row, False, math.pi, (2 * STEEPEST, 2 * STEEPEST), USUAL, stretching=True
+    ),
 }
 """By name. A new projection joins here and in ``compositor.options``."""
 
@@ -99,9 +199,16 @@ def canvas_columns(canvas: Canvas) -> Floats:
 
 
 def canvas_rows(canvas: Canvas) -> Floats:
-    """Factor and downward part of the directions of all canvas rows, (2, h) float64."""
+    """Factor, downward and forward part of the directions of all canvas rows, (3, h) float64; NaN for rows past a pole.
+
+    The row after the last may lie past it on a reduced canvas.
+    """
+    projection = PROJECTIONS[canvas.projection]
     v: NDArray[Any] = (np.arange(canvas.size[1]) + canvas.top) / canvas.scale
-    return PROJECTIONS[canvas.projection].row(v)
+    rows = projection.row(v)
+    if projection.cyclic:
+        rows[:, np.abs(v) > projection.reach[1] + 1 / canvas.scale] = np.nan
+    return rows
 
 
 def canvas_directions(canvas: Canvas, positions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -121,8 +228,7 @@ def canvas_directions(canvas: Canvas, positions: Floats) -> tuple[Floats, NDArra
     """
     projection = PROJECTIONS[canvas.projection]
     u, v = ((positions + np.array([canvas.left, canvas.top])) / canvas.scale).T
-    (sideways, forward), (factor, down) = projection.column(u), projection.row(v)
-    return np.stack([sideways * factor, down, forward * factor], axis=1), np.abs(v) <= projection.lowest
+    return projection.directions(u, v), projection.exists(u, v)
 
 
 def canvas_positions(canvas: Canvas, directions: Floats) -> Floats:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compositor.geometry.mesh import displacements, undisplaced
 from compositor.types import Camera
 
-__all__ = ["border_directions", "largest_radius", "ray_directions", "resolution", "see", "world_to_camera"]
+__all__ = ["border_directions", "largest_radius", "ray_directions", "resolution", "rotation_of", "see", "world_to_camera"]
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +31,15 @@ def largest_radius(distortion: tuple[float, float]) -> float:
     # The least positive root r^2 is 2 / (-3 k1 + sqrt(within)), where that is positive at all.
     reciprocal = math.sqrt(within) - 3 * k1 if within >= 0 else 0.0
     return math.sqrt(2 / reciprocal) if reciprocal > 1e-12 else math.inf
+
+
+def rotation_of(yaw: float, pitch: float, roll: float) -> Floats:
+    """Camera to world of a camera turned to the right, then up, then clockwise; radians."""
+    cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (math.cos, math.sin))
+    across = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    up = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    round_axis = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1.0]])
+    return np.asarray(across @ up @ round_axis)
 
 
 def world_to_camera(camera: Camera) -> Floats:
