@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -12,11 +13,14 @@ import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import options_from
-from compositor.cli.output import check_outputs, output_options
+from compositor.cli.output import check_outputs, output_options, save_provenance, size_check
 from compositor.cli.photos import find_photos, photo_arguments
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions
+
+if TYPE_CHECKING:
+    from compositor.types import Canvas
 
 EXAMPLES = """\b
 Examples:
@@ -44,6 +48,8 @@ def compose(
     overwrite: bool,
     quality: int,
     photometry: str | None,
+    owner: str | None,
+    photo_masks: str | None,
     use_photometry: str | None,
     dry_run: bool,
     masks: tuple[str, ...],
@@ -56,23 +62,33 @@ def compose(
     hidden = find_masks(masks)
     sources = without_masks(find_photos(photos, from_file), hidden)
     read = [path for path in (registration, use_photometry, *sources, *hidden) if path is not None]
-    check_outputs(picture=output, photometry=photometry, inputs=read, overwrite=overwrite)
+    check_outputs(picture=output, photometry=photometry, owner=owner, photo_masks=photo_masks, inputs=read, overwrite=overwrite)
     of_photos = pair_masks(hidden, sources)
     loaded = compositor.Registration.load(registration)
     light = None if use_photometry is None else compositor.Photometry.load(use_photometry)
+    approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
-        return plan(console, loaded, sources, of_photos, options, output)
+        return plan(console, loaded, sources, of_photos, options, approve)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
         clock = StageClock(progress)
-        panorama = compositor.compose(loaded, sources, masks=of_photos, photometry=light, progress=clock, **options)
+        panorama = compositor.compose(loaded, sources, masks=of_photos, photometry=light, approve=approve, progress=clock, **options)
         clock("write", 0, 1)
         if photometry is not None:
             panorama.photometry.save(photometry, overwrite=overwrite)
+        save_provenance(panorama, owner=owner, photo_masks=photo_masks, overwrite=overwrite)
         panorama.save(output, overwrite=overwrite, quality=quality)
     return report_panorama(
-        console, "compose", panorama, seconds=clock.seconds(), output=output, registration=registration, photometry=photometry
+        console,
+        "compose",
+        panorama,
+        seconds=clock.seconds(),
+        output=output,
+        registration=registration,
+        photometry=photometry,
+        owner=owner,
+        photo_masks=photo_masks,
     )
 
 
@@ -82,7 +98,7 @@ def plan(
     sources: list[str],
     masks: list[str | None] | None,
     options: dict[str, Any],
-    picture: str | None,
+    approve: Callable[[Canvas], None],
 ) -> int:
     """Tell what composing would make; it leaves out what cannot be read or is not registered, whatever registering left out."""
     from compositor.images import masks_by_name, open_photos, photo_names, with_masks
@@ -95,4 +111,4 @@ def plan(
         if not any(photo is camera_photo for camera_photo in used):
             left_out.append((photo.name, reasons.get(photo.name, "it is not in the registration")))
             logging.getLogger("compositor").warning("%s: %s; it is left out", *left_out[-1])
-    return report_plan(console, dataclasses.replace(registration, left_out=tuple(left_out)), photos, options, seconds={}, picture=picture)
+    return report_plan(console, dataclasses.replace(registration, left_out=tuple(left_out)), photos, options, seconds={}, approve=approve)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,11 @@ from compositor.cli.options import Command
 from compositor.errors import OutputError
 from compositor.options import JPEG_QUALITY
 
-__all__ = ["check_outputs", "output_options"]
+if TYPE_CHECKING:
+    from compositor.panorama import Panorama
+    from compositor.types import Canvas
+
+__all__ = ["check_outputs", "output_options", "save_provenance", "size_check"]
 
 
 def output_options(command: Command) -> Command:
@@ -20,6 +25,14 @@ def output_options(command: Command) -> Command:
         click.option("-n", "--dry-run", is_flag=True, help="Tell what would be made; write nothing."),
         click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output."),
         click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+        click.option(
+            "--photo-masks", type=click.Path(), help="Also write a mask of each photo's part of the panorama into this folder, as PNG."
+        ),
+        click.option(
+            "--owner",
+            type=click.Path(),
+            help="Also write which photo each pixel came from: gray .png or .tif, 0 for none, else its number.",
+        ),
         click.option("--photometry", type=click.Path(), help="Also save what was done to every photo's light, as JSON."),
         click.option("-o", "--output", type=click.Path(), help="The picture to write: .jpg, .png or .tif."),
     ):
@@ -28,7 +41,14 @@ def output_options(command: Command) -> Command:
 
 
 def check_outputs(
-    *, picture: str | None = None, registration: str | None = None, photometry: str | None = None, inputs: Sequence[str], overwrite: bool
+    *,
+    picture: str | None = None,
+    registration: str | None = None,
+    photometry: str | None = None,
+    owner: str | None = None,
+    photo_masks: str | None = None,
+    inputs: Sequence[str],
+    overwrite: bool,
 ) -> None:
     """Check that everything can be written where it shall go, before any work is done for it.
 
@@ -37,15 +57,45 @@ def check_outputs(
     OutputError
         An output exists, its folder is missing, its ending is unknown, or it would replace an input.
     """
-    from compositor.images import check_output
+    from compositor.images import check_folder, check_output
     from compositor.images.files import check_place
 
-    refuse_inputs([path for path in (picture, registration, photometry) if path is not None], inputs)
+    refuse_inputs([path for path in (picture, registration, photometry, owner, photo_masks) if path is not None], inputs)
     if picture is not None:
         check_output(picture, overwrite=overwrite)
     for path in (registration, photometry):
         if path is not None:
             check_place(path, overwrite=overwrite)
+    if owner is not None:
+        check_output(owner, overwrite=overwrite, lossless=True)
+    if photo_masks is not None:
+        if os.path.realpath(photo_masks) in {os.path.dirname(os.path.realpath(path)) for path in inputs}:
+            raise OutputError(f"{photo_masks} is the folder of an input; choose another one for the masks", path=photo_masks)
+        check_folder(photo_masks, overwrite=overwrite)
+
+
+def size_check(*pictures: str | None, crop: bool) -> Callable[[Canvas], None]:
+    """What refuses a canvas that the format of one of these pictures cannot hold.
+
+    How much cropping takes away is known at the end only, so a canvas that will be cropped is let through.
+    """
+
+    def check(canvas: Canvas) -> None:
+        from compositor.images import check_output
+
+        for path in pictures:
+            if path is not None and not crop:
+                check_output(path, overwrite=True, size=canvas.size)
+
+    return check
+
+
+def save_provenance(panorama: Panorama, *, owner: str | None, photo_masks: str | None, overwrite: bool) -> None:
+    """Write which photo each pixel came from, as asked for."""
+    if owner is not None:
+        panorama.save_owner(owner, overwrite=overwrite)
+    if photo_masks is not None:
+        panorama.save_photo_masks(photo_masks, overwrite=overwrite)
 
 
 def refuse_inputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:

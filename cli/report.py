@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compositor.cli.console import Console, one_line
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from compositor.panorama import Panorama
     from compositor.photometry import Photometry
     from compositor.registration import LocalAlignment, Registration
-    from compositor.types import Photo
+    from compositor.types import Canvas, Photo
 
 __all__ = ["report_panorama", "report_plan", "report_registration"]
 
@@ -56,19 +56,18 @@ def report_plan(
     options: Mapping[str, Any],
     *,
     seconds: Mapping[str, float],
-    picture: str | None,
+    approve: Callable[[Canvas], None],
 ) -> int:
     """Tell what composing these photos would make and need; the exit code for it."""
     from compositor.compose import choose_holding, estimate_memory, plan_canvas, turned
-    from compositor.images import check_output, is_masked
+    from compositor.images import is_masked
     from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
     used = one_photo_per_camera(registration, photos)
     registration = turned(registration.fitted_to([(photo.name, photo.size) for photo in used]), chosen)
     canvas = plan_canvas(registration, chosen)
-    if picture is not None and not chosen.crop:  # how much cropping takes away is known at the end only
-        check_output(picture, overwrite=True, size=canvas.size)
+    approve(canvas)
     masked = any(map(is_masked, used))
     holding = choose_holding(registration, canvas, chosen, used[0].dtype, masked=masked)
     memory = estimate_memory(registration, canvas, chosen, used[0].dtype, masked=masked, holding=holding)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -11,11 +12,14 @@ import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import model_files, options_from
-from compositor.cli.output import check_outputs, output_options
+from compositor.cli.output import check_outputs, output_options, save_provenance, size_check
 from compositor.cli.photos import find_photos, photo_arguments
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions, RegisterOptions, RunOptions, StitchOptions
+
+if TYPE_CHECKING:
+    from compositor.types import Canvas
 
 EXAMPLES = """\b
 Examples:
@@ -43,6 +47,8 @@ def stitch(
     overwrite: bool,
     quality: int,
     photometry: str | None,
+    owner: str | None,
+    photo_masks: str | None,
     dry_run: bool,
     masks: tuple[str, ...],
     feature_masks: tuple[str, ...],
@@ -56,29 +62,44 @@ def stitch(
     hidden, not_looked_at = find_masks(masks), find_masks(feature_masks)
     sources = without_masks(find_photos(photos, from_file), [*hidden, *not_looked_at])
     inputs = [*sources, *hidden, *not_looked_at, *model_files(options)]
-    check_outputs(picture=output, registration=registration, photometry=photometry, inputs=inputs, overwrite=overwrite)
+    outputs = {"picture": output, "registration": registration, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
+    check_outputs(**outputs, inputs=inputs, overwrite=overwrite)
     shown, looked_at = pair_masks(hidden, sources), pair_masks(not_looked_at, sources)
+    approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
-        return plan(console, sources, {"masks": shown, "feature_masks": looked_at}, options, output)
+        return plan(console, sources, {"masks": shown, "feature_masks": looked_at}, options, approve)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
         clock = StageClock(progress)
-        panorama = compositor.stitch(sources, masks=shown, feature_masks=looked_at, progress=clock, **options)
+        panorama = compositor.stitch(sources, masks=shown, feature_masks=looked_at, approve=approve, progress=clock, **options)
         clock("write", 0, 1)
         # The picture comes last: it is there only when all went well. Where it fails, «compose» can go on from the registration.
         if registration is not None:
             panorama.registration.save(registration, overwrite=overwrite)
         if photometry is not None:
             panorama.photometry.save(photometry, overwrite=overwrite)
+        save_provenance(panorama, owner=owner, photo_masks=photo_masks, overwrite=overwrite)
         panorama.save(output, overwrite=overwrite, quality=quality)
     return report_panorama(
-        console, "stitch", panorama, seconds=clock.seconds(), output=output, registration=registration, photometry=photometry
+        console,
+        "stitch",
+        panorama,
+        seconds=clock.seconds(),
+        output=output,
+        registration=registration,
+        photometry=photometry,
+        owner=owner,
+        photo_masks=photo_masks,
     )
 
 
 def plan(
-    console: Console, sources: list[str], masks: dict[str, list[str | None] | None], options: dict[str, Any], picture: str | None
+    console: Console,
+    sources: list[str],
+    masks: dict[str, list[str | None] | None],
+    options: dict[str, Any],
+    approve: Callable[[Canvas], None],
 ) -> int:
     """Register only, and tell what composing would make."""
     from compositor.images import masks_by_name, open_photos, photo_names, with_masks
@@ -90,7 +111,7 @@ def plan(
             photos = with_masks(photos, masks_by_name(photo_names(sources), of_photos, called))
         registration = compositor.register(photos, progress=clock, **options_of(RegisterOptions, options))
     registration = dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
-    return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds(), picture=picture)
+    return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds(), approve=approve)
 
 
 def options_of(record: type[RunOptions], options: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ from compositor.types import Canvas, Pixels
 __all__ = ["Panorama"]
 
 PREVIEW_PIXELS = 1_000_000
+STEEPEST = 0.9
+"""Sine of the angle above or below the horizon from which on a photo's compass direction means little."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,6 +148,8 @@ class Panorama:
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = JPEG_QUALITY) -> None:
         """Write the panorama as JPEG, PNG or TIFF, by the name's ending; PNG and TIFF keep the mask as alpha.
 
+        What goes around its viewer, on a sphere or a cylinder, tells programs so (XMP properties of Google's photo spheres).
+
         Parameters
         ----------
         path : str or path
@@ -160,9 +166,80 @@ class Panorama:
         WriteError
             The file could not be written; what was there before is still there.
         """
-        from compositor.images import write_image
+        from compositor.images import panorama_xmp, write_image
 
-        write_image(path, self.pixels, mask=self.mask, metadata=self.metadata, overwrite=overwrite, quality=quality)
+        metadata = dict(self.metadata)
+        if xmp := panorama_xmp(self.canvas, heading=self._heading()):
+            metadata["xmp"] = xmp
+        write_image(path, self.pixels, mask=self.mask, metadata=metadata, overwrite=overwrite, quality=quality)
+
+    def save_owner(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write which photo each pixel came from, as a gray PNG or TIFF as large as the panorama.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to. A pixel k came from photo ``used[k - 1]``, 0 from none; 8 bits for up to 255 photos, else 16.
+        overwrite : bool
+            Replace a file that is there.
+
+        Raises
+        ------
+        OutputError
+            As for ``save``, or the name asks for a JPEG, which would not keep the numbers.
+        WriteError
+            The file could not be written; what was there before is still there.
+        """
+        from compositor.images import check_output, write_image
+
+        check_output(path, overwrite=overwrite, lossless=True)
+        depth = np.uint8 if len(self.used) <= np.iinfo(np.uint8).max else np.uint16
+        write_image(path, (np.asarray(self.owner) + 1).astype(depth), overwrite=overwrite)
+
+    def save_photo_masks(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a mask for each photo: a gray PNG as large as the panorama, white where the panorama shows this photo, else black.
+
+        No two masks are white at the same pixel, and together they are white wherever there is a picture.
+
+        Parameters
+        ----------
+        folder : str or path
+            Created if missing. The mask of photo ``used[k - 1]`` is called by k, of three digits at least, and the photo's name:
+            ``002_right.png`` for right.jpg.
+        overwrite : bool
+            Write into a folder that holds something and replace what has a mask's name there.
+
+        Raises
+        ------
+        OutputError
+            It is no folder, holds something, or nothing may be written there.
+        WriteError
+            A mask could not be written; none has been then, or where some were to be replaced, each is old or new.
+        """
+        from compositor.images import write_folder, write_image
+
+        owner = np.asarray(self.owner)
+
+        def write(place: Path) -> None:
+            for k, name in enumerate(self.used):
+                # No name may have more than 255 bytes.
+                stem = os.fsencode(os.path.splitext(os.path.basename(name))[0])[:200].decode(errors="ignore")
+                write_image(place / f"{k + 1:03}_{stem}.png", (owner == k).view(np.uint8) * np.uint8(255))
+
+        write_folder(folder, write, overwrite=overwrite)
+
+    def _heading(self) -> float | None:
+        """Compass direction of the middle column, degrees, where the first photo's file tells the photo's."""
+        from compositor.images import photo_heading
+
+        told = photo_heading(self.metadata)
+        if told is None or not self.registration.cameras or self.canvas.projection == "plane":
+            return None
+        x, y, z = self.registration.cameras[0].rotation[:, 2]
+        if abs(y) > STEEPEST:
+            return None
+        middle = (self.canvas.left + (self.canvas.size[0] - 1) / 2) / self.canvas.scale
+        return (told + math.degrees(middle - math.atan2(x, z))) % 360
 
     def _repr_png_(self) -> bytes:
         """A preview of at most a megapixel, for notebooks."""

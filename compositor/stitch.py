@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from compositor.panorama import Panorama
 from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.threads import limit_threads
-from compositor.types import Matcher, Photo, Progress
+from compositor.types import Canvas, Matcher, Photo, Progress
 
 __all__ = ["Source", "compose", "correct", "one_photo_per_camera", "register", "stitch"]
 
@@ -32,6 +32,9 @@ Source = str | os.PathLike[str] | NDArray[Any] | Photo
 Masks = Iterable[MaskSource | None]
 """One for each photo, in the order of the photos: a picture's file, white where the photo may be used and black where not, or a (h, w)
 bool array, true where it may be used; None for a photo that has none. Each has its photo's size."""
+
+Approve = Callable[[Canvas], object]
+"""Called with the canvas of a panorama, before cropping, when nothing has been drawn yet; what it raises ends the work."""
 
 LeftOut = Sequence[tuple[str, str]]
 
@@ -44,6 +47,7 @@ def stitch(
     masks: Masks | None = None,
     feature_masks: Masks | None = None,
     matcher: Matcher | None = None,
+    approve: Approve | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Panorama:
@@ -62,6 +66,9 @@ def stitch(
         Finds what two photos have in common, in place of our features: called as matcher(first, second) with two ``Photo`` and returns
         ``Correspondences``, or its two arrays of points, in px of the full-size photos. It is called once for every pair of photos,
         one call after the other, from the thread that calls ``stitch``. What it finds is checked and refined like our own matches.
+    approve : callable, optional
+        Called with the panorama's ``Canvas``, before cropping, when the photos are registered and nothing has been drawn yet. What it
+        raises ends the work.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -87,7 +94,7 @@ def stitch(
         shown = _masked(opened, sources, masks, "masks")
         looked_at = _masked(shown, sources, feature_masks, "feature_masks")
         registration = _register(looked_at, unreadable, chosen, matcher, clock)
-        return _compose(registration, one_photo_per_camera(registration, shown), chosen, clock)
+        return _compose(registration, one_photo_per_camera(registration, shown), chosen, clock, approve=approve)
 
 
 def register(
@@ -137,6 +144,7 @@ def compose(
     *,
     masks: Masks | None = None,
     photometry: Photometry | None = None,
+    approve: Approve | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Panorama:
@@ -154,6 +162,8 @@ def compose(
     photometry : Photometry, optional
         What to do to the photos' light, from another panorama of them or ``Photometry.load``, found in the same way; by default it is
         estimated as the option ``exposure`` says.
+    approve : callable, optional
+        As for ``stitch``.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
     **options
@@ -190,7 +200,7 @@ def compose(
         _warn(unused)
         fitting = registration.fitted_to([(photo.name, photo.size) for photo in used])
         light = photometry and photometry.fitted_to([photo.name for photo in used])
-        return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock, light)
+        return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock, light, approve)
 
 
 def correct(
@@ -281,13 +291,18 @@ def _warn(left_out: LeftOut) -> None:
 
 
 def _compose(
-    registration: Registration, photos: Sequence[Photo], options: ComposeOptions, clock: StageClock, photometry: Photometry | None = None
+    registration: Registration,
+    photos: Sequence[Photo],
+    options: ComposeOptions,
+    clock: StageClock,
+    photometry: Photometry | None = None,
+    approve: Approve | None = None,
 ) -> Panorama:
     """The panorama, which also knows how long everything took."""
     from compositor.compose import compose_photos
 
     give_back_memory()
-    panorama = compose_photos(registration, photos, options, photometry=photometry, progress=clock)
+    panorama = compose_photos(registration, photos, options, photometry=photometry, approve=approve, progress=clock)
     return dataclasses.replace(panorama, seconds=clock.seconds())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -304,6 +305,65 @@ def test_a_dry_run_says_that_a_picture_is_too_large_for_its_format(command, phot
     assert code == 2
     assert "too large for JPEG" in one_error(code, out, err)
     assert command("stitch", *photos, "-o", tmp_path / "a.tif", "--dry-run")[0] == 0
+
+
+def test_a_picture_too_large_for_its_format_is_refused_before_it_is_drawn(command, photos, tmp_path, monkeypatch):
+    def draw(*_, **__):
+        raise AssertionError("it was drawn")
+
+    monkeypatch.setitem(LONGEST_SIDE, "JPEG", 500)
+    monkeypatch.setattr(importlib.import_module("compositor.compose.composition"), "make_plan", draw)
+    registration = tmp_path / "photos.json"
+    assert command("register", *photos, "-o", registration)[0] == 0
+    for words in (["stitch"], ["compose", registration]):
+        code, out, err = command(*words, *photos, "-o", tmp_path / "a.jpg")
+        assert code == 2
+        assert "too large for JPEG" in one_error(code, out, err)
+        assert "write a .tif" in one_error(code, out, err)
+    monkeypatch.setitem(LONGEST_SIDE, "PNG", 500)
+    code, out, err = command("compose", registration, *photos, "-o", tmp_path / "a.tif", "--owner", tmp_path / "owner.png")
+    assert "owner.png" in one_error(code, out, err)
+    assert os.listdir(tmp_path) == ["photos.json"]
+
+
+def test_provenance_is_written_beside_the_picture(command, photos, tmp_path):
+    owner, masks = tmp_path / "owner.png", tmp_path / "masks"
+    line = ("stitch", *photos, "-o", tmp_path / "a.tif", "--owner", owner, "--photo-masks", masks)
+    code, out, _ = command(*line, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["owner"], told["photo_masks"]) == (str(owner), str(masks))
+    numbers = open_photo(owner).full().pixels[..., 0]
+    assert numbers.shape == tuple(reversed(told["size"]))
+    assert set(np.unique(numbers)) - {0} == {1, 2, 3}
+    assert sorted(os.listdir(masks)) == [f"{k + 1:03}_{os.path.splitext(name)[0]}.png" for k, name in enumerate(told["used"])]
+    for again in (("--overwrite",), ()):
+        code, out, err = command(*line, *again)
+        assert code == (0 if again else 2)
+    assert "exists already" in one_error(code, out, err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--owner", "owner.jpg"], "does not keep every value"),
+        (["--owner", "view-1.png"], "an input"),
+        (["--owner", "view-2.png"], "exists already"),
+        (["--owner", "panorama.png"], "another output"),
+        (["--photo-masks", "."], "folder of an input"),
+        (["--photo-masks", "view-1.png"], "an input"),
+        (["--photo-masks", "text.jpg"], "not a folder"),
+        (["--photo-masks", "nowhere/masks"], "there is no folder"),
+    ],
+)
+def test_provenance_is_checked_before_any_work(command, bad_folder, arguments, words, monkeypatch):
+    monkeypatch.chdir(bad_folder)
+    before = sorted(os.listdir())
+    for more in ([], ["--dry-run"]):
+        code, out, err = command("stitch", "view-1.png", "missing-1.jpg", "-o", "panorama.png", *arguments, *more)
+        assert code == 2
+        assert words in one_error(code, out, err)
+    assert sorted(os.listdir()) == before
 
 
 def test_a_registration_that_cannot_be_saved_leaves_no_picture(command, photos, tmp_path, monkeypatch):

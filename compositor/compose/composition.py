@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -35,6 +35,7 @@ def compose_photos(
     *,
     canvas: Canvas | None = None,
     photometry: Photometry | None = None,
+    approve: Callable[[Canvas], object] | None = None,
     progress: Progress | None = None,
 ) -> Panorama:
     """Draw the panorama of registered photos.
@@ -50,6 +51,8 @@ def compose_photos(
         What to draw on; by default one that shows all photos.
     photometry : Photometry, optional
         What to do to the photos' light, in the order of ``registration.cameras``; by default what the overlaps and the options say.
+    approve : callable, optional
+        Called with the canvas before anything is drawn; what it raises ends the work.
     progress : callable, optional
         Called as progress("plan", done, total) for every photo that was drawn small, then progress("render", done, total) for every tile
         of the panorama.
@@ -82,6 +85,8 @@ def compose_photos(
             f"{len(photos)} photos of pixel type {' and '.join(types) or 'none'} were given; "
             f"needed are {len(registration.cameras)} of one type, in the registration's order"
         )
+    if approve is not None:
+        approve(canvas)
     holding = choose_holding(registration, canvas, options, np.dtype(photos[0].dtype), masked=any(map(is_masked, photos)))
     report("plan", 0, len(photos))
     with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:

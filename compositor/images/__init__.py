@@ -1,13 +1,16 @@
 """The only home of image files: photos in, pictures out. Importing it loads no codec."""
 
 from compositor.images.color import to_common_profile
-from compositor.images.files import read_bytes_checked, write_atomically
+from compositor.images.files import check_folder, read_bytes_checked, write_atomically, write_folder
 from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks
+from compositor.images.metadata import photo_heading
 from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
 from compositor.images.write import check_output, encode_preview, write_image
+from compositor.images.xmp import panorama_xmp
 
 __all__ = [
     "MaskSource",
+    "check_folder",
     "check_output",
     "encode_preview",
     "is_masked",
@@ -15,12 +18,15 @@ __all__ = [
     "open_photo",
     "open_photos",
     "open_source",
+    "panorama_xmp",
     "photo_from_array",
+    "photo_heading",
     "photo_names",
     "read_bytes_checked",
     "read_mask",
     "to_common_profile",
     "with_masks",
     "write_atomically",
+    "write_folder",
     "write_image",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import BinaryIO
 from compositor.errors import OutputError, ReadError, WriteError
 from compositor.images.limits import LARGEST_FILE
 
-__all__ = ["check_place", "open_checked", "printable", "read_bytes_checked", "write_atomically"]
+__all__ = ["check_folder", "check_place", "open_checked", "printable", "read_bytes_checked", "write_atomically", "write_folder"]
 
 AnyPath = str | os.PathLike[str]
 
@@ -145,6 +146,69 @@ def write_atomically(path: AnyPath, write: Callable[[BinaryIO], object], *, over
         raise WriteError(f"{printable(path)}: could not be written ({reason}); free space or choose another folder", path=path) from error
     finally:
         part.unlink(missing_ok=True)
+    sync_folder(place.parent)
+
+
+def check_folder(path: AnyPath, *, overwrite: bool) -> Path:
+    """Check that files can be written into a folder of their own, which need not be there yet, and give where it really lies.
+
+    Raises
+    ------
+    OutputError
+        The folder that it belongs to is missing or not writable, something else is there, or it holds something that must not be replaced.
+    """
+    name = printable(path)
+    try:
+        place = Path(os.path.realpath(path))
+        if not os.path.lexists(place):
+            return check_place(place, overwrite=overwrite)
+        if not place.is_dir():
+            raise OutputError(f"{name}: is not a folder; give another name", path=path)
+        if not overwrite and any(place.iterdir()):
+            message = f"{name}: holds something already; choose another folder or allow it to be overwritten (--overwrite, overwrite=True)"
+            raise OutputError(message, path=path)
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise OutputError(f"{name}: nothing may be written in it; choose another folder", path=path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{name}: cannot be written ({error}); choose another name", path=path) from error
+    return place
+
+
+def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: bool) -> None:
+    """Write files into a folder: all of them, or none if one fails; only where files are replaced, each by itself is old or new.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to; created if missing.
+    write : callable
+        Called with an empty folder to write into.
+    overwrite : bool
+        Write into a folder that holds something; what has other names there stays.
+
+    Raises
+    ------
+    OutputError
+        As in ``check_folder``; ``write`` was not called.
+    WriteError
+        The system refused.
+    """
+    place = check_folder(path, overwrite=overwrite)
+    part = place.with_name(f".{secrets.token_hex(4)}.part")
+    try:
+        part.mkdir()
+        write(part)
+        if place.is_dir():
+            for file in sorted(part.iterdir()):
+                os.replace(file, place / file.name)
+        else:
+            os.rename(part, place)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(f"{printable(path)}: could not be written ({reason}); free space or choose another folder", path=path) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    sync_folder(place)
     sync_folder(place.parent)
 
 

@@ -8,9 +8,20 @@ import logging
 import math
 import struct
 import warnings
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-__all__ = ["Exif", "camera_key", "exif_for_output", "exif_of_tiff", "exposure_prior", "focal_prior", "load_exif", "read_exif"]
+__all__ = [
+    "Exif",
+    "camera_key",
+    "exif_for_output",
+    "exif_of_tiff",
+    "exposure_prior",
+    "focal_prior",
+    "load_exif",
+    "photo_heading",
+    "read_exif",
+]
 
 logger = logging.getLogger("compositor")
 
@@ -23,6 +34,9 @@ FOCAL_RANGE = (1.0, 5000.0)
 VIEW_RANGE = (math.radians(2.0), math.radians(150.0))
 """Angle of view across the longer side in which a focal length is believed."""
 
+BIG = 43
+"""The number after the byte order by which a BigTIFF, with positions of 64 bits, is known."""
+
 # What reading hostile EXIF has been seen or is documented to raise, in Pillow and in the number types it returns.
 EXIF_ERRORS = (SyntaxError, OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, struct.error)
 
@@ -30,6 +44,7 @@ ORIENTATION, MAKE, MODEL, EXIF_IFD, GPS_IFD = 0x0112, 0x010F, 0x0110, 0x8769, 0x
 FOCAL_LENGTH, FOCAL_35MM, PLANE_RESOLUTION, PLANE_UNIT, PIXELS_X, PIXELS_Y = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002, 0xA003
 EXPOSURE_TIME, F_NUMBER, SENSITIVITY = 0x829A, 0x829D, 0x8827
 TAKEN, TAKEN_FRACTION = 0x9003, 0x9291
+SOFTWARE, GPS_DIRECTION = 0x0131, 0x11
 
 # FocalPlaneResolutionUnit: mm per unit.
 PLANE_UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
@@ -43,6 +58,12 @@ TEXT_TAGS = (0x010E, MAKE, MODEL, 0x0132, 0x013B, 0x8298)
 
 # Maker's notes and the interoperability block are full of positions in the original file.
 MOVED_TAGS = {0x927C, 0xA005}
+
+# Where the subject is in the original picture, px, and how many bits a pixel of it took; maker's notes aside, nothing else tells of pixels.
+PLACE_TAGS = {0x9102, 0x9214, 0xA214}
+
+# The compass direction of the photo, true or magnetic; a panorama looks elsewhere.
+DIRECTION_TAGS = {0x10, GPS_DIRECTION}
 
 # Angle of view: 35 mm equivalent, focal plane resolution and its unit, digital zoom. A result has another one than its photos.
 VIEW_TAGS = {FOCAL_35MM, PLANE_RESOLUTION, 0xA20F, PLANE_UNIT, 0xA404}
@@ -70,6 +91,8 @@ class Exif:
         When the shutter opened, seconds of a clock that all photos of one camera share.
     position : (float, float) or None
         Latitude and longitude, degrees.
+    heading : float or None
+        Compass direction that the camera looked in, degrees clockwise from north.
     """
 
     orientation: int = 1
@@ -84,6 +107,7 @@ class Exif:
     iso: float | None = None
     taken: float | None = None
     position: tuple[float, float] | None = None
+    heading: float | None = None
 
 
 def load_exif(content: bytes) -> Any:
@@ -128,6 +152,7 @@ def read_exif(content: bytes | None) -> Exif:
             iso=number(photo, SENSITIVITY, 1, 1e7),
             taken=moment(photo),
             position=position(main),
+            heading=heading(main),
         )
 
 
@@ -153,6 +178,16 @@ def position(main: Any) -> tuple[float, float] | None:
     return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
 
 
+def heading(main: Any) -> float | None:
+    """Compass direction of the photo, degrees, where the file tells it; 360 is north too."""
+    try:
+        tags = main.get_ifd(GPS_IFD)
+    except EXIF_ERRORS:
+        return None
+    found = number(tags, GPS_DIRECTION, 0, 360)
+    return None if found is None else found % 360
+
+
 def number(tags: Any, tag: int, low: float, high: float) -> float | None:
     """A tag's value where it is a number between ``low`` and ``high``."""
     try:
@@ -176,6 +211,11 @@ def words(tags: Any, tag: int) -> str:
     except EXIF_ERRORS:
         return ""
     return value.strip("\0 ")[:100] if isinstance(value, str) else ""
+
+
+def photo_heading(metadata: Mapping[str, bytes]) -> float | None:
+    """Compass direction that a photo was taken in, degrees clockwise from north; None where its ``exif`` does not tell."""
+    return read_exif(metadata.get("exif")).heading
 
 
 def focal_prior(exif: Exif, size: tuple[int, int]) -> float | None:
@@ -223,7 +263,8 @@ def camera_key(exif: Exif, size: tuple[int, int]) -> str:
 
 
 def exif_for_output(content: bytes, size: tuple[int, int]) -> bytes | None:
-    """A photo's EXIF block made right for a result: upright, its size, without thumbnail, angle of view and storage details.
+    """A photo's EXIF block made right for a result: upright, its size, without thumbnail, angle of view,
+    compass direction and storage details.
 
     Parameters
     ----------
@@ -248,10 +289,11 @@ def exif_for_output(content: bytes, size: tuple[int, int]) -> bytes | None:
                 if tag not in STORAGE_TAGS | {EXIF_IFD, GPS_IFD}:
                     made[tag] = value
             made[ORIENTATION] = 1
-            photo = {tag: value for tag, value in found.get_ifd(EXIF_IFD).items() if tag not in MOVED_TAGS | VIEW_TAGS}
+            made[SOFTWARE] = "compositor"
+            photo = {tag: value for tag, value in found.get_ifd(EXIF_IFD).items() if tag not in MOVED_TAGS | VIEW_TAGS | PLACE_TAGS}
             made[EXIF_IFD] = photo | {PIXELS_X: size[0], PIXELS_Y: size[1]}
             if position := found.get_ifd(GPS_IFD):
-                made[GPS_IFD] = dict(position)
+                made[GPS_IFD] = {tag: value for tag, value in position.items() if tag not in DIRECTION_TAGS}
             written: bytes = made.tobytes()
         except EXIF_ERRORS as error:
             logger.warning("the first photo's EXIF block cannot be kept (%s)", error)
@@ -273,14 +315,30 @@ def exif_of_tiff(file: BinaryIO) -> bytes | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found, made = Image.Exif(), Image.Exif()
-            found.load_from_fp(file)
+            made = Image.Exif()
+            head = file.read(16)
+            head = head if BIG in head[2:4] else head[:8]
+            found = load_directory(file, head)
             for tag in (*TEXT_TAGS, ORIENTATION):
                 if tag in found:
                     made[tag] = found[tag]
             for block in (EXIF_IFD, GPS_IFD):
-                if values := {tag: value for tag, value in found.get_ifd(block).items() if tag not in MOVED_TAGS}:
+                inner = load_directory(file, head, block, found[block]) if block in found else {}
+                if values := {tag: value for tag, value in inner.items() if tag not in MOVED_TAGS}:
                     made[block] = values
             return made.tobytes().removeprefix(b"Exif\0\0")
         except EXIF_ERRORS:
             return None
+
+
+def load_directory(file: BinaryIO, head: bytes, block: int | None = None, place: int | None = None) -> Mapping[int, Any]:
+    """The tags of a TIFF's or BigTIFF's first directory, or of the block that a tag of it points to.
+
+    Pillow's own reader of EXIF in TIFFs knows no BigTIFF. Raises one of ``EXIF_ERRORS`` at anything broken.
+    """
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    directory = ImageFileDirectory_v2(head, group=block)
+    file.seek(directory.next if place is None else place)
+    directory.load(file)
+    return dict(directory)

@@ -27,7 +27,7 @@ TIFF_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, Attrib
 
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 RAW_COLORS = (32803, 34892)
-DNG_VERSION, SUB_IFDS = 50706, 330
+DNG_VERSION, SUB_IFDS, XMP = 50706, 330, 700
 CHANNELS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, SEPARATED: 4, YCBCR: 3}
 PREMULTIPLIED, STRAIGHT = 1, 2
 JPEG_COMPRESSIONS = (6, 7)
@@ -159,7 +159,7 @@ def write_tiff(
     mask : (h, w) bool or None
         Becomes straight alpha where it is not all true; gray becomes RGB then.
     metadata : mapping
-        ``exif`` and ``icc`` bytes to embed as they are. A BigTIFF holds only the EXIF block's main texts.
+        ``exif``, ``icc`` and ``xmp`` bytes to embed as they are.
     """
     import tifffile
 
@@ -180,9 +180,10 @@ def write_tiff(
     big = height * width * channels * pixels.dtype.itemsize > LARGEST_CLASSIC
     texts, blocks = exif_tags(metadata.get("exif"))
     tags: list[tuple[int, int, int, Any, bool]] = [(tag, 2, 0, text, True) for tag, text in texts.items()]
-    if not big:
-        # These blocks follow the picture; their positions are filled in once they are known.
-        tags += [(PLACEHOLDERS[pointer], 4, 1, 0, True) for pointer in blocks]
+    # These blocks follow the picture; their positions, of 32 or 64 bits, are filled in once they are known.
+    tags += [(PLACEHOLDERS[pointer], 16 if big else 4, 1, 0, True) for pointer in blocks]
+    if xmp := metadata.get("xmp"):
+        tags.append((XMP, 1, len(xmp), xmp, True))
     tifffile.imwrite(
         file,
         tiles(),
@@ -202,8 +203,7 @@ def write_tiff(
         extratags=tags,
     )
     for pointer, block in blocks.items():
-        if not big:
-            append_block(file, pointer, block)
+        append_block(file, pointer, block, big=big)
 
 
 def exif_tags(exif: bytes | None) -> tuple[dict[int, bytes], dict[int, dict[int, Any]]]:
@@ -218,13 +218,14 @@ def exif_tags(exif: bytes | None) -> tuple[dict[int, bytes], dict[int, dict[int,
         return {}, {}
 
 
-def append_block(file: BinaryIO, pointer: int, block: Mapping[int, Any]) -> None:
+def append_block(file: BinaryIO, pointer: int, block: Mapping[int, Any], *, big: bool) -> None:
     """Put a block of tags at the end of a little-endian TIFF, and its position where ``pointer``'s placeholder is."""
     import tifffile
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     place = (file.seek(0, io.SEEK_END) + 1) // 2 * 2
-    directory = ImageFileDirectory_v2(b"II*\0" + struct.pack("<I", 8), group=pointer)
+    head = b"II+\0" + struct.pack("<HHQ", 8, 0, 16) if big else b"II*\0" + struct.pack("<I", 8)
+    directory = ImageFileDirectory_v2(head, group=pointer)
     try:
         for tag, value in block.items():
             directory[tag] = value
@@ -235,7 +236,7 @@ def append_block(file: BinaryIO, pointer: int, block: Mapping[int, Any]) -> None
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         entry: Any = tiff.pages.first.tags[PLACEHOLDERS[pointer]]
-    parts = ((place, written), (entry.offset, struct.pack("<H", pointer)), (entry.valueoffset, struct.pack("<I", place)))
+    parts = ((place, written), (entry.offset, struct.pack("<H", pointer)), (entry.valueoffset, struct.pack("<Q" if big else "<I", place)))
     for position, part in parts:
         file.seek(position)
         file.write(part)

@@ -40,7 +40,7 @@ SEGMENT = 65_533
 """Bytes that a JPEG segment holds besides its marker and length."""
 
 
-def check_output(path: AnyPath, *, overwrite: bool, size: tuple[int, int] | None = None) -> None:
+def check_output(path: AnyPath, *, overwrite: bool, size: tuple[int, int] | None = None, lossless: bool = False) -> None:
     """Check all that can be known of an output before the work is done.
 
     Parameters
@@ -51,14 +51,18 @@ def check_output(path: AnyPath, *, overwrite: bool, size: tuple[int, int] | None
         Whether a file that is there may be replaced.
     size : (int, int), optional
         Its width and height, px, when known already.
+    lossless : bool
+        Every value must be kept.
 
     Raises
     ------
     OutputError
-        Unknown ending, missing or read-only folder, a folder of this name, a file that exists, or a side longer than the format
-        allows.
+        Unknown ending, a format that changes values, missing or read-only folder, a folder of this name, a file that exists, or a
+        side longer than the format allows.
     """
     format_name = output_format(path)
+    if lossless and format_name == "JPEG":
+        raise OutputError(f"{printable(path)}: a JPEG does not keep every value as it is; write a .png or .tif", path=path)
     check_place(path, overwrite=overwrite)
     longest = LONGEST_SIDE[format_name]
     if size is not None and max(size) > longest:
@@ -86,7 +90,8 @@ def write_image(
     """Write a picture as JPEG, PNG or TIFF.
 
     JPEG holds 8 bits and no mask: 16 bits and float are rounded to 8, colours are at full resolution from quality 90 on and at half
-    (4:2:0) below. PNG holds 8 or 16 bits; float is rounded to 16. TIFF holds everything, deflated.
+    (4:2:0) below. PNG holds 8 or 16 bits; float is rounded to 16. TIFF holds everything, deflated;
+    above 4 GB it is a BigTIFF.
 
     Parameters
     ----------
@@ -99,7 +104,8 @@ def write_image(
         Where the picture has pixels. PNG and TIFF keep it as straight alpha when it is not all true.
     metadata : mapping, optional
         ``exif`` and ``icc`` bytes of the photo it was made from; the EXIF block is kept without thumbnail, maker's notes and
-        angle of view, its orientation and size set to the picture's. The profile of a gray picture is not kept.
+        angle of view, its orientation and size set to the picture's. The profile of a gray picture is not kept. ``xmp`` bytes are
+        those of the picture itself and go in as they are.
     overwrite : bool
         Replace a file that is there.
     quality : int
@@ -153,6 +159,8 @@ def kept_metadata(metadata: Mapping[str, bytes], size: tuple[int, int], *, gray:
         kept["exif"] = made
     if (icc := metadata.get("icc")) and not gray:
         kept["icc"] = icc
+    if xmp := metadata.get("xmp"):
+        kept["xmp"] = xmp
     return kept
 
 
@@ -174,7 +182,7 @@ def with_depth(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
 
 
 def encode_jpeg(pixels: NDArray[Any], quality: int, kept: Mapping[str, bytes]) -> bytes:
-    """Pixels as a JPEG with EXIF and colour profile."""
+    """Pixels as a JPEG with EXIF, XMP and colour profile."""
     import simplejpeg
 
     pixels = np.ascontiguousarray(with_depth(pixels, 8))
@@ -188,6 +196,8 @@ def encode_jpeg(pixels: NDArray[Any], quality: int, kept: Mapping[str, bytes]) -
         segments.append((0xE1, b"Exif\0\0" + exif))
     elif exif:
         logger.warning("the first photo's EXIF block of %d bytes is too large for a JPEG and is dropped", len(exif))
+    if xmp := kept.get("xmp"):
+        segments.append((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp))
     step = SEGMENT - 14
     count = math.ceil(len(icc) / step)
     if count > 255:
@@ -201,12 +211,15 @@ def encode_jpeg(pixels: NDArray[Any], quality: int, kept: Mapping[str, bytes]) -
 
 
 def encode_png_with(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, kept: Mapping[str, bytes]) -> bytes:
-    """Pixels as a PNG with alpha, EXIF and colour profile."""
+    """Pixels as a PNG with alpha, EXIF, XMP and colour profile."""
     extra = {}
     if icc := kept.get("icc"):
         extra[b"iCCP"] = b"ICC profile\0\0" + zlib.compress(icc)
     if exif := kept.get("exif"):
         extra[b"eXIf"] = exif
+    if xmp := kept.get("xmp"):
+        # Neither compressed nor in a language.
+        extra[b"iTXt"] = b"XML:com.adobe.xmp\0\0\0\0\0" + xmp
     return encode_png(with_needed_alpha(with_depth(pixels, 8 if pixels.dtype == np.uint8 else 16), mask), extra)
 
 

@@ -1,0 +1,200 @@
+"""What a panorama's files say of it: projection, heading, camera, provenance; and the limits of formats, told before the work."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import compositor.images.tiff
+from compositor.errors import OutputError, WriteError
+from compositor.images import open_photo, panorama_xmp, write_folder, write_image
+from compositor.images.metadata import exif_for_output, read_exif
+from compositor.panorama import Panorama
+from compositor.photometry import Photometry
+from compositor.registration import Registration
+from compositor.types import Camera, Canvas
+
+WHOLE = Canvas("spherical", 1024 / (2 * np.pi), -512.0, -1024 / 4 + 0.5, (1024, 512), wraps=True)
+
+
+def turned(yaw):
+    c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+def exif_of_a_phone(heading=None):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x0131] = "Maker", "Model", 6, "Phone 1.0"
+    exif[0x8769] = {0x9003: "2024:05:06 07:08:09", 0x9214: (10, 20), 0x829A: 0.01}
+    exif[0x8825] = {1: "N", 2: (48.0, 30.0, 0.0), 3: "E", 4: (9.0, 15.0, 0.0)}
+    if heading is not None:
+        exif[0x8825] = {**exif[0x8825], 16: "T", 17: heading}
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def panorama_on(canvas, generator, count=3, exif=b"", yaw=0.0, dtype=np.uint8):
+    w, h = canvas.size
+    pixels = generator.random((h, w, 3), np.float32)
+    pixels = pixels if dtype == np.float32 else (pixels * np.iinfo(dtype).max).astype(dtype)
+    owner = generator.integers(-1, count, (h, w)).astype(np.int16)
+    names = [f"{'left' if k % 2 else 'right'} {k}.jpg" for k in range(count)]
+    cameras = tuple(Camera(name, (64, 48), 50.0, (31.5, 23.5), turned(yaw)) for name in names)
+    metadata = {"exif": exif} if exif else {}
+    return Panorama(pixels, owner, Registration("rotation", cameras), canvas, Photometry.neutral(names), metadata)
+
+
+def xmp_in(path):
+    """The packet as other programs find it."""
+    if path.suffix == ".tif":
+        with tifffile.TiffFile(path) as tiff:
+            tag = tiff.pages.first.tags.get(700)
+            return None if tag is None else bytes(tag.value)
+    with Image.open(path) as picture:
+        found = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp")
+    return found.encode() if isinstance(found, str) else found
+
+
+def properties_of(packet):
+    return dict(re.findall(r"<GPano:(\w+)>([^<]*)</GPano", packet.decode()))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_a_sphere_tells_viewers_what_it_is(generator, tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    panorama_on(WHOLE, generator, exif=exif_of_a_phone()).save(path)
+    told = properties_of(xmp_in(path))
+    assert told["ProjectionType"] == "equirectangular"
+    assert told["UsePanoramaViewer"] == "True"
+    assert (told["FullPanoWidthPixels"], told["FullPanoHeightPixels"]) == ("1024", "512")
+    assert (told["CroppedAreaImageWidthPixels"], told["CroppedAreaImageHeightPixels"]) == ("1024", "512")
+    assert (told["CroppedAreaLeftPixels"], told["CroppedAreaTopPixels"]) == ("0", "0")
+    assert "PoseHeadingDegrees" not in told
+    # What the camera said stays, and what was true of the photo only goes.
+    exif = read_exif(open_photo(path).metadata["exif"])
+    assert (exif.make, exif.model, exif.orientation) == ("Maker", "Model", 1)
+    assert exif.taken is not None
+
+
+def test_a_part_of_a_sphere_lies_where_it_is_said_to(generator, tmp_path):
+    """Wherever it begins, also across the back; the row of the horizon is that of the whole."""
+    scale = 500.0
+    for left in (-1800.0, -300.0, 1500.0):
+        canvas = Canvas("spherical", scale, left, -200.0, (600, 300))
+        told = {name: int(value) for name, value in properties_of(panorama_xmp(canvas)).items() if value.isdecimal()}
+        assert told["FullPanoWidthPixels"] == 2 * told["FullPanoHeightPixels"]
+        assert told["FullPanoWidthPixels"] == pytest.approx(2 * np.pi * scale, abs=1)
+        assert 0 <= told["CroppedAreaLeftPixels"] <= told["FullPanoWidthPixels"] - 600
+        # Canvas row 200 is the horizon: the boundary between the halves lies half a pixel above its middle.
+        assert told["CroppedAreaTopPixels"] + 200.5 == pytest.approx(told["FullPanoHeightPixels"] / 2, abs=1)
+
+
+def test_a_cylinder_counts_rows_from_the_horizon():
+    told = properties_of(panorama_xmp(Canvas("cylindrical", 500.0, -300.0, -200.0, (600, 300))))
+    assert told["ProjectionType"] == "cylindrical"
+    assert told["CroppedAreaTopPixels"] in ("-200", "-201")
+    assert told["FullPanoHeightPixels"] == "300"
+
+
+def test_a_plane_tells_viewers_nothing(generator, tmp_path):
+    for ending in ("jpg", "png", "tif"):
+        path = tmp_path / f"a.{ending}"
+        panorama_on(Canvas("plane", 500.0, -32.0, -24.0, (64, 48)), generator).save(path)
+        assert xmp_in(path) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "yaw", "left", "expected"), [(90.0, 0.0, -512.0, 90.0), (350.0, -30.0, -512.0, 20.0), (359.98, 0.0, -512.0, 0.0)]
+)
+def test_heading_of_the_middle_follows_from_that_of_the_first_photo(generator, tmp_path, told, yaw, left, expected):
+    """The photo looks ``yaw`` degrees to the right of the canvas' middle, which looks that much less far round."""
+    canvas = dataclasses.replace(WHOLE, left=left)
+    panorama = panorama_on(canvas, generator, exif=exif_of_a_phone(heading=told), yaw=yaw)
+    panorama.save(tmp_path / "a.jpg")
+    heading = float(properties_of(xmp_in(tmp_path / "a.jpg"))["PoseHeadingDegrees"])
+    # Rounded to a tenth; the middle of an even number of columns lies half a column beside its middle line.
+    assert (heading - expected + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
+    assert 0 <= heading < 360
+
+
+def test_what_is_true_of_the_photo_only_is_not_kept():
+    exif = Image.Exif()
+    exif.load(exif_for_output(exif_of_a_phone(heading=90.0), (1024, 512)))
+    assert exif[0x0112] == 1
+    assert exif[0x0131] == "compositor"
+    assert exif.get_ifd(0x8769)[0xA002] == 1024
+    assert 0x9214 not in exif.get_ifd(0x8769)
+    assert {16, 17}.isdisjoint(exif.get_ifd(0x8825))
+    assert exif.get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("masked", [False, True])
+def test_tiffs_are_tiled_and_large_ones_big(generator, tmp_path, monkeypatch, dtype, masked):
+    """With limits lowered, since four gigabytes take their time."""
+    monkeypatch.setattr(compositor.images.tiff, "LARGEST_CLASSIC", 1_000_000)
+    panorama = panorama_on(Canvas("spherical", 500.0, 0.0, 0.0, (700, 600)), generator, exif=exif_of_a_phone(), dtype=dtype)
+    mask = panorama.mask if masked else None
+    for ending in ("tif", "tiff"):
+        write_image(tmp_path / f"a.{ending}", panorama.pixels, mask=mask, metadata={**panorama.metadata, "xmp": b"<x/>"})
+    path = tmp_path / "a.tiff"
+    assert path.read_bytes() == (tmp_path / "a.tif").read_bytes()
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.is_bigtiff
+        assert tiff.pages.first.is_tiled
+        stored = tiff.pages.first.asarray()
+    np.testing.assert_array_equal(stored[..., :3], panorama.pixels)
+    photo = open_photo(path)
+    np.testing.assert_array_equal(photo.full().pixels[panorama.mask], panorama.pixels[panorama.mask])
+    assert (photo.full().mask is not None) == masked
+    exif = read_exif(photo.metadata["exif"])
+    assert (exif.make, exif.taken is not None, exif.seconds) == ("Maker", True, 0.01)
+
+
+@pytest.mark.parametrize(("count", "depth"), [(3, np.uint8), (300, np.uint16)])
+def test_owner_map_tells_the_photo_of_each_pixel(generator, tmp_path, count, depth):
+    panorama = panorama_on(Canvas("plane", 500.0, 0.0, 0.0, (64, 48)), generator, count=count)
+    for ending in ("png", "tif"):
+        panorama.save_owner(tmp_path / f"owner.{ending}")
+        stored = open_photo(tmp_path / f"owner.{ending}").full().pixels[..., 0]
+        assert stored.dtype == depth
+        np.testing.assert_array_equal(stored.astype(int) - 1, panorama.owner)
+    with pytest.raises(OutputError, match=r"does not keep every value.*\.png"):
+        panorama.save_owner(tmp_path / "owner.jpg")
+
+
+def test_photo_masks_share_the_panorama_out(generator, tmp_path):
+    panorama = panorama_on(Canvas("plane", 500.0, 0.0, 0.0, (64, 48)), generator)
+    folder = tmp_path / "masks"
+    panorama.save_photo_masks(folder)
+    assert sorted(os.listdir(folder)) == ["001_right 0.png", "002_left 1.png", "003_right 2.png"]
+    masks = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.iterdir())])
+    for k, mask in enumerate(masks):
+        np.testing.assert_array_equal(mask, np.where(panorama.owner == k, 255, 0))
+    assert (masks.any(axis=0) == panorama.mask).all()
+    with pytest.raises(OutputError, match="holds something already"):
+        panorama.save_photo_masks(folder)
+    (folder / "notes.txt").write_text("mine")
+    dataclasses.replace(panorama, owner=np.zeros_like(panorama.owner)).save_photo_masks(folder, overwrite=True)
+    assert np.asarray(Image.open(folder / "001_right 0.png")).min() == 255
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["masks"]
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    def fail(place):
+        (place / "first").write_text("done")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(WriteError, match="No space left"):
+        write_folder(tmp_path / "masks", fail, overwrite=False)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "file").write_text("")
+    for place, words in (("file", "not a folder"), ("nowhere/masks", "there is no folder")):
+        with pytest.raises(OutputError, match=words):
+            write_folder(tmp_path / place, fail, overwrite=True)
