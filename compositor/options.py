@@ -24,7 +24,7 @@ LocalMethod = Literal["auto", "mesh", "none"]
 Projection = Literal["auto", "plane", "cylindrical", "spherical", "mercator", "stereographic", "fisheye", "panini"]
 ExposureMethod = Literal["full", "gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
-BlendMethod = Literal["multiband", "none"]
+BlendMethod = Literal["multiband", "feather", "poisson", "none"]
 PictureSize = NewType("PictureSize", str)
 """Width and height in px, as «4000x2000», or the width only; «» for none."""
 
@@ -158,7 +158,11 @@ class ComposeOptions(RunOptions):
         "full", "Match exposure and white balance and undo the lens's vignetting, in linear light; only match; or leave the photos."
     )
     seams: SeamMethod = option("graphcut", "Where one photo ends and the next begins: where they agree, or half way.")
-    blend: BlendMethod = option("multiband", "How photos meet at a seam.")
+    blend: BlendMethod = option(
+        "multiband",
+        "How photos meet at a seam: in bands, fine ones blended narrowly and coarse ones widely; fading into each other; levelled smoothly "
+        "so that no step is left; or cut hard.",
+    )
     crop: bool = option(False, "Crop to the largest rectangle without empty corners.")
     max_memory: float = option(0.0, "Memory the work may take, in MB; 0 means three quarters of what the machine has free.", low=0.0)
     scale: float = option(1.0, "Size of the panorama, 1 keeps the photos' resolution.", low=0.001, high=4.0)

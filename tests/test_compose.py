@@ -91,7 +91,7 @@ def directions_of(canvas):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("blend", ["multiband", "none"])
+@pytest.mark.parametrize("blend", ["multiband", "feather", "poisson", "none"])
 def test_identity_placement_keeps_every_bit(generator, dtype, blend):
     eye = camera("photo", focal=137.0)
     noise = as_type(generator.random((120, 160, 3)), dtype)
@@ -176,8 +176,17 @@ def rendered(registration, photos, options, side, workers, photometry, holding=I
         return render(plan, registration.cameras, photos, pool, lambda *_: None, side=side, holding=holding)
 
 
-@pytest.mark.parametrize(("make", "dtype"), [(row, np.uint16), (full_turn, np.uint8), (full_turn, np.float32)])
-def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype):
+@pytest.mark.parametrize(
+    ("make", "dtype", "blend"),
+    [
+        (row, np.uint16, "multiband"),
+        (full_turn, np.uint8, "multiband"),
+        (full_turn, np.float32, "multiband"),
+        (full_turn, np.float32, "feather"),
+        (full_turn, np.float32, "poisson"),
+    ],
+)
+def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype, blend):
     registration = make()
     # Enough pixels for a reduced canvas, some disagreement for the bands to work on, and a mask with holes.
     registration = Registration(
@@ -190,7 +199,7 @@ def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype):
         mask = np.ones((480, 640), bool)
         mask[100:140, 200:333] = mask[:30, :90] = False
         photos.append(photo_of(pixels, eye.name, mask))
-    options, names = ComposeOptions(projection="spherical"), tuple(eye.name for eye in registration.cameras)
+    options, names = ComposeOptions(projection="spherical", blend=blend), tuple(eye.name for eye in registration.cameras)
     light = Photometry(names, generator.uniform(0.9, 1.1, (len(names), 3)), np.array([LENS] * len(names)), 0.5)
     pixels, owner = rendered(registration, photos, options, 512, 1, light)
     assert len(np.unique(owner)) > 3

@@ -68,7 +68,7 @@ def estimate_memory(
     canvas : Canvas
         From ``plan_canvas``.
     options : ComposeOptions
-        ``threads`` is used.
+        ``threads`` and ``blend`` are used.
     dtype : numpy.dtype
         Of the photos' pixels.
     masked : bool
@@ -90,13 +90,17 @@ def estimate_memory(
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
     # Drawn and graded pixels, radii, mask, need; labels, hard composite and correction.
     plan = 34 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
+    if options.blend == "feather":
+        plan += 20 * sum(areas)  # shares, and distances
+    elif options.blend == "poisson":
+        plan += 12 * sum(areas) + 200 * reduced.size[0] * reduced.size[1]  # offsets, ties and what conjugate gradients hold
     largest = max(camera.size[0] * camera.size[1] for camera in registration.cameras)
     photo = largest * 3 * depth
     # Two masks, one of them also as it is read, in colours and gray; and a photo's colours that go on beyond it.
     masks = largest * 6 + photo if masked else 0
     workers = options.threads or os.cpu_count() or 1
-    # Its pieces, the source pixels, picture, pyramids.
-    tile = (TILE + 8 * factor) ** 2 * 80
+    # Its pieces, the source pixels, picture, pyramids or sums.
+    tile = (TILE + 8 * factor) ** 2 * (96 if options.blend == "feather" else 80)
     # Those of the tiles at work come on top of those that are held for tiles to come, and one is being decoded.
     photos = (holding.photos + workers if holding.photos else most_at_once(boxes, reduced.size, TILE // factor)) + 1
     panorama = 0 if holding.on_disk else width * height * (3 * depth + 2)

@@ -21,6 +21,7 @@ from compositor.compose.blend import add_bands, collapse, empty_pyramid, gaussia
 from compositor.compose.canvas import LARGEST_SIDE, plan_reduction, reduced_canvas
 from compositor.compose.exposure import estimate_photometry
 from compositor.compose.footprint import TURN, Footprint, enlargement, footprint
+from compositor.compose.frames import gather, goes_around
 from compositor.compose.grade import make_grading, squared_radii
 from compositor.compose.overlaps import overlaps
 from compositor.compose.seams import find_seams
@@ -43,6 +44,8 @@ UNSURE = 2
 REACH = 6
 """Reduced pixels around a photo's labels where the full size needs it: fine bands reach 4, interpolated labels 1, and 1 to spare."""
 MOST_BANDS = 8
+FADE = 0.5
+"""Of the typical overlap's width, across how much of it feathered photos fade into each other. More shows more things twice."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,6 +81,10 @@ class Plan:
         Bands of the whole blend; 0 for none.
     correction : (H, W, 3) float32 or None
         The sum of the coarse bands, in units of full scale.
+    shares : tuple of (h, w) float32, or None
+        Of every photo in the box of its need, as ``feather_shares`` gives them; None where photos are not feathered.
+    offsets : tuple of (h, w, 3) float32, or None
+        What is added to every photo, in units of full scale, in the box of its need; None for nothing.
     needs : tuple of Need
         One per photo.
     """
@@ -88,6 +95,8 @@ class Plan:
     photometry: Photometry
     bands: int
     correction: NDArray[np.float32] | None
+    shares: tuple[NDArray[np.float32], ...] | None
+    offsets: tuple[NDArray[np.float32], ...] | None
     needs: tuple[Need, ...]
 
 
@@ -185,10 +194,21 @@ def make_plan(
     warped = [_graded(photo, k, camera, photometry) for k, (photo, camera) in enumerate(zip(warped, registration.cameras, strict=True))]
     labels = find_seams(warped, (width, height), wraps=reduced.wraps, method=options.seams)
     labels = spread_labels(labels, reduced.wraps)
-    bands = count_bands(warped, factor, reduced) if options.blend == "multiband" else 0
-    levels = factor.bit_length() - 1
-    correction = blend_coarse(warped, labels, reduced, levels, bands - levels) if bands > levels else None
-    return Plan(canvas, factor, labels, photometry, bands, correction, find_needs(outlines, labels, reduced.wraps))
+    levels, bands, correction, shares, offsets = factor.bit_length() - 1, 0, None, None, None
+    if options.blend == "multiband":
+        bands = count_bands(typical_overlap(warped, reduced) * factor)
+        correction = blend_coarse(warped, labels, reduced, levels, bands - levels) if bands > levels else None
+    elif options.blend == "feather":
+        from compositor.compose.feather import feather_shares
+
+        shares = tuple(feather_shares(warped, labels, reduced, FADE * typical_overlap(warped, reduced)))
+    elif options.blend == "poisson":
+        from compositor.compose.poisson import poisson_offsets
+
+        # What photos still differ in is finer than a reduced pixel.
+        bands, offsets = levels, tuple(poisson_offsets(warped, labels, reduced))
+    needs = find_needs(outlines, labels, shares, reduced.wraps)
+    return Plan(canvas, factor, labels, photometry, bands, correction, shares, offsets, needs)
 
 
 def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, _Outline]:
@@ -205,14 +225,9 @@ def _draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, _Ou
     across, down = squared_radii(camera, decoded, places.map_x, places.map_y)
     touched = places.valid.copy()
     _mark_border(camera, canvas, box, touched)
-    around = _goes_around(box, canvas)
+    around = goes_around(box, canvas)
     outline = _Outline(box, may=_widen(touched, UNSURE, around), must=~_widen(~mask, UNSURE, around))
     return Warped(pixels, mask, (box.left, box.top), across + down), outline
-
-
-def _goes_around(box: Box, canvas: Canvas) -> bool:
-    """Whether a box's right edge continues at its left one."""
-    return canvas.wraps and box.right - box.left == canvas.size[0]
 
 
 def _widen(mask: Bools, reach: int, around: bool) -> Bools:
@@ -230,7 +245,7 @@ def _mark_border(camera: Camera, canvas: Canvas, box: Box, touched: Bools) -> No
         x %= 2 * math.pi * canvas.scale
     known = (np.abs(x) < LARGEST_SIDE) & (np.abs(y) < LARGEST_SIDE)  # not where the surface never shows it
     columns, rows = np.rint(x[known]).astype(np.int64), np.rint(y[known]).astype(np.int64)
-    if _goes_around(box, canvas):
+    if goes_around(box, canvas):
         columns %= canvas.size[0]
     on = (columns >= 0) & (columns < touched.shape[1]) & (rows >= 0) & (rows < touched.shape[0])
     touched[rows[on], columns[on]] = True
@@ -271,8 +286,8 @@ def spread_labels(labels: NDArray[np.int16], wraps: bool) -> NDArray[np.int16]:
     return np.ascontiguousarray(known[nearest][:, w : 2 * w] if wraps else known[nearest])
 
 
-def count_bands(warped: Sequence[Warped], factor: int, canvas: Canvas) -> int:
-    """As many bands as the overlaps have room for: the coarsest one reaches about half way across the typical overlap."""
+def typical_overlap(warped: Sequence[Warped], canvas: Canvas) -> float:
+    """How wide overlaps are, reduced px: half of their area is in ones that are no wider; 0 where there is none."""
     widths, areas = [], []
     for i, first in enumerate(warped):
         for second in warped[i + 1 :]:
@@ -283,18 +298,15 @@ def count_bands(warped: Sequence[Warped], factor: int, canvas: Canvas) -> int:
                     areas.append(int(both.sum()))
                     widths.append(areas[-1] / max(np.ptp(rows) + 1, np.ptp(columns) + 1))
     if not widths:
-        return 0
+        return 0.0
     order = np.argsort(widths, kind="stable")
     middle = order[np.searchsorted(np.cumsum(np.asarray(areas)[order]), sum(areas) / 2)]
-    return min(MOST_BANDS, max(0, math.floor(math.log2(max(1.0, widths[middle] * factor / 8)))))
+    return float(widths[middle])
 
 
-def gather(picture: NDArray, box: Box, wraps: bool) -> NDArray:  # type: ignore[type-arg]
-    """The part of a reduced picture that a box shows; beyond its edges it goes on with them, or round."""
-    h, w = picture.shape[:2]
-    rows, columns = np.clip(np.arange(box.top, box.bottom), 0, h - 1), np.arange(box.left, box.right)
-    columns = columns % w if wraps else np.clip(columns, 0, w - 1)
-    return np.asarray(picture[rows[:, None], columns])
+def count_bands(width: float) -> int:
+    """As many bands as overlaps of a width, px, have room for: the coarsest one reaches about half way across."""
+    return min(MOST_BANDS, max(0, math.floor(math.log2(max(1.0, width / 8)))))
 
 
 def blend_coarse(warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Canvas, levels: int, bands: int) -> NDArray[np.float32]:
@@ -335,7 +347,7 @@ def blend_coarse(warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Ca
     for photo, share, frame in zip(warped, shares, frames, strict=True):
         both = photo.mask & (gather(total, frame, canvas.wraps)[..., 0] > 1e-6)
         difference = np.where(both[..., None], photo.pixels - gather(picture, frame, canvas.wraps), np.float32(0))
-        around, grown = _goes_around(frame, canvas), frame.grow(reach)
+        around, grown = goes_around(frame, canvas), frame.grow(reach)
         difference = np.pad(difference, ((reach, reach), (0, 0), (0, 0)))
         difference = np.pad(difference, ((0, 0), (reach, reach), (0, 0)), mode="wrap" if around else "constant")
         sums = empty_pyramid(grown.shape, bands)
@@ -361,8 +373,10 @@ def _add_at(picture: NDArray[np.float32], part: NDArray[np.float32], box: Box, w
         picture[box.top : box.bottom, left - turn * w : right - turn * w] += part[:, left - box.left : right - box.left]
 
 
-def find_needs(outlines: Sequence[_Outline], labels: NDArray[np.int16], wraps: bool) -> tuple[Need, ...]:
-    """Where the full size may need each photo: near its labels, and wherever it could have to stand in for one that ends earlier."""
+def find_needs(
+    outlines: Sequence[_Outline], labels: NDArray[np.int16], shares: Sequence[NDArray[np.float32]] | None, wraps: bool
+) -> tuple[Need, ...]:
+    """Where the full size may need each photo: near its labels, where it has a share, and where it may have to stand in for another."""
     risky = np.ones_like(labels, np.bool_)
     for k, outline in enumerate(outlines):
         sure = outline.must & (gather(labels, outline.box, wraps) == k)
@@ -374,5 +388,6 @@ def find_needs(outlines: Sequence[_Outline], labels: NDArray[np.int16], wraps: b
         own = _widen(gather(labels, grown, wraps) == k, REACH, around=False)[REACH:-REACH, REACH:-REACH]
         around = wraps and outline.box.right - outline.box.left == labels.shape[1]
         stands_in = _widen(gather(risky, outline.box, wraps) & outline.may, REACH, around)
-        needs.append(Need(outline.box, (own | stands_in) & outline.may))
+        shared = _widen(shares[k] > 0, UNSURE, around) if shares is not None else False
+        needs.append(Need(outline.box, (own | stands_in | shared) & outline.may))
     return tuple(needs)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
 from compositor.compose.footprint import enlargement
+from compositor.compose.frames import gather, gather_frame
 from compositor.compose.grade import Grading, make_grading
 from compositor.compose.memory import Holding
-from compositor.compose.plan import Plan, gather
+from compositor.compose.plan import Plan
 from compositor.compose.tiles import TILE, Tile, cut_tiles, in_order
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.encoding import full_scale
@@ -159,7 +160,34 @@ def _draw_tile(job: _Job, tile: Tile, opened: dict[int, Future[_Opened]]) -> Non
         photo = opened[k].result()
         places = locate(job.cameras[k], photo.decoded, job.sheet, box)
         pieces[k] = _Piece(box, *draw(job.cameras[k], photo.decoded, places, grading=photo.grading, smooth=True))
+        _add_offset(job, k, pieces[k])
     _finish_tile(job, tile, pieces)
+
+
+def _add_offset(job: _Job, k: int, piece: _Piece) -> None:
+    """Add to a piece what takes the step out of its photo's seams."""
+    if job.plan.offsets is None:
+        return
+    from compositor.kernels.blend import add_enlarged
+
+    factor, box = job.plan.factor, piece.box
+    reduced = Box(box.left // factor - 1, box.top // factor - 1, -(-box.right // factor) + 3, -(-box.bottom // factor) + 3)
+    part = gather_frame(job.plan.offsets[k], job.plan.needs[k].box, reduced, job.plan.labels.shape[1], job.plan.canvas.wraps)
+    add_enlarged(part, job.taps, box.top % factor, box.left % factor, np.float32(full_scale(job.pixels.dtype)), piece.pixels)
+
+
+def _feather(plan: Plan, shares: Sequence[Floats], tile: Tile, pieces: dict[int, _Piece], picture: Floats) -> None:
+    """Turn a tile's hard composite into the mean of the photos, weighted by their shares."""
+    from compositor.kernels.blend import add_feathered, add_means
+
+    factor, sums, totals = plan.factor, np.zeros_like(picture), np.zeros(picture.shape[:2], np.float32)
+    for k, piece in pieces.items():
+        box = piece.box
+        reduced = Box(box.left // factor, box.top // factor, -(-box.right // factor) + 2, -(-box.bottom // factor) + 2)
+        share = gather_frame(shares[k], plan.needs[k].box, reduced, plan.labels.shape[1], plan.canvas.wraps)
+        corner = (box.top % factor, box.left % factor, box.top - tile.outer.top, box.left - tile.outer.left)
+        add_feathered(piece.pixels, piece.valid, share, factor, *corner, picture, sums, totals)
+    add_means(sums, totals, picture)
 
 
 def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
@@ -173,7 +201,9 @@ def _finish_tile(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> None:
     picture = np.zeros((*tile.outer.shape, 3), np.float32)
     for k, piece in pieces.items():
         place(piece.pixels, piece.box.top - tile.outer.top, piece.box.left - tile.outer.left, owner, k, picture)
-    if job.plan.bands:
+    if job.plan.shares is not None:
+        _feather(job.plan, job.plan.shares, tile, pieces, picture)
+    elif job.plan.bands:
         _blend_fine(job.plan, tile, pieces, picture, owner, weight_owner)
     _store(job, tile.box, tile.outer, picture, owner)
 

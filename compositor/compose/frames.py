@@ -1,0 +1,54 @@
+"""Parts of the reduced canvas, and pictures in the frame of one photo; on a canvas that wraps both may cross its edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.compose.warp import Box
+from compositor.compose.warped import Warped
+from compositor.types import Canvas
+
+__all__ = ["frame_of", "gather", "gather_frame", "goes_around"]
+
+
+def frame_of(photo: Warped) -> Box:
+    """The part of the reduced canvas that a photo drawn on it takes."""
+    h, w = photo.mask.shape
+    return Box(*photo.corner, photo.corner[0] + w, photo.corner[1] + h)
+
+
+def goes_around(box: Box, canvas: Canvas) -> bool:
+    """Whether a box's right edge continues at its left one."""
+    return canvas.wraps and box.right - box.left == canvas.size[0]
+
+
+def gather(picture: NDArray[Any], box: Box, wraps: bool) -> NDArray[Any]:
+    """The part of a reduced picture that a box shows; beyond its edges it goes on with them, or round."""
+    h, w = picture.shape[:2]
+    rows, columns = np.clip(np.arange(box.top, box.bottom), 0, h - 1), np.arange(box.left, box.right)
+    columns = columns % w if wraps else np.clip(columns, 0, w - 1)
+    return np.asarray(picture[rows[:, None], columns])
+
+
+def gather_frame(picture: NDArray[Any], frame: Box, box: Box, width: int, wraps: bool) -> NDArray[Any]:
+    """The part of a picture in a photo's frame that a box shows; beyond the frame it goes on with its nearer edge.
+
+    Parameters
+    ----------
+    picture : (h, w, ...) array
+        What lies in ``frame``.
+    frame, box : Box
+        Of the reduced canvas; on one that wraps, whole turns apart or not.
+    width : int
+        Of the reduced canvas.
+    wraps : bool
+    """
+    h, w = picture.shape[:2]
+    rows, columns = np.clip(np.arange(box.top, box.bottom) - frame.top, 0, h - 1), np.arange(box.left, box.right) - frame.left
+    if wraps:
+        before = (width - w) // 2  # half of the gap counts as before the frame, half as behind it
+        columns = (columns + before) % width - before
+    return np.asarray(picture[rows[:, None], np.clip(columns, 0, w - 1)])
