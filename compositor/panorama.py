@@ -232,8 +232,10 @@ class Panorama:
         """Compass direction of the middle column, degrees, where the first photo's file tells the photo's."""
         from compositor.images import photo_heading
 
+        if not self.registration.cameras or self.canvas.projection == "plane":
+            return None
         told = photo_heading(self.metadata)
-        if told is None or not self.registration.cameras or self.canvas.projection == "plane":
+        if told is None:
             return None
         x, y, z = self.registration.cameras[0].rotation[:, 2]
         if abs(y) > STEEPEST:

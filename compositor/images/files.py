@@ -194,7 +194,8 @@ def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: b
         The system refused.
     """
     place = check_folder(path, overwrite=overwrite)
-    part = place.with_name(f".{secrets.token_hex(4)}.part")
+    # In a folder that is there, since nothing may be allowed beside it.
+    part = (place if place.is_dir() else place.parent) / f".{secrets.token_hex(4)}.part"
     try:
         part.mkdir()
         write(part)
