@@ -9,10 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+SHOULDER = 0.1
+"""Below white, in units of it, where corrections begin to fade: what is burnt out in all channels stays white."""
+
 
 @njit(cache=True, nogil=True)
 def add_enlarged(small, taps, row, column, white, pixels):
-    """Add a small picture, enlarged, to a photo's pixels.
+    """Add a small picture, enlarged, to a photo's pixels, and less and less of it to those that are nearly burnt out.
 
     Parameters
     ----------
@@ -27,7 +30,7 @@ def add_enlarged(small, taps, row, column, white, pixels):
     pixels : (h, w, 3) float32, in and out
     """
     h, w, _ = pixels.shape
-    factor = taps.shape[0]
+    factor, shoulder = taps.shape[0], np.float32(SHOULDER) * white
     wide = np.empty((small.shape[0], w, 3), np.float32)
     for m in range(small.shape[0]):
         for j in range(w):
@@ -40,9 +43,11 @@ def add_enlarged(small, taps, row, column, white, pixels):
         m, phase = (row + i) // factor, (row + i) % factor
         a, b, c, d = taps[phase, 0], taps[phase, 1], taps[phase, 2], taps[phase, 3]
         for j in range(w):
+            room = (white - min(pixels[i, j, 0], pixels[i, j, 1], pixels[i, j, 2])) / shoulder
+            share = min(max(room, np.float32(0)), np.float32(1))
             for k in range(3):
                 upper, lower = a * wide[m, j, k] + b * wide[m + 1, j, k], c * wide[m + 2, j, k] + d * wide[m + 3, j, k]
-                pixels[i, j, k] += upper + lower
+                pixels[i, j, k] += share * (upper + lower)
 
 
 @njit(cache=True, nogil=True)

@@ -137,6 +137,21 @@ def test_poisson_spreads_nothing_from_burnt_highlights():
     assert (lit - without)[away].std() < 0.002
 
 
+def test_poisson_keeps_burnt_highlights_white_and_without_a_tint():
+    """Though the correction of the rest of their photo is not gray."""
+    registration, photos = pair(), []
+    for name, colour in (("left", (0.6, 0.5, 0.4)), ("right", (0.4, 0.4, 0.4))):
+        pixels = np.ones((SIZE[1], SIZE[0], 3), np.float32) * np.array(colour, np.float32)
+        pixels[150:200, 60:100] = 1
+        photos.append(photo_of(pixels, name))
+    panorama = compose(registration, photos, "poisson")
+    burnt = compose(registration, photos, "none").pixels.min(axis=2) == 1
+    assert burnt.sum() > 1000
+    # The left photo gets about a tenth of the scale less red.
+    assert panorama.pixels[panorama.mask & (panorama.owner == 0) & ~burnt][:, 0].min() < 0.55
+    assert panorama.pixels[burnt].min() > 1 - 1e-6
+
+
 def test_neighbours_without_overlap_keep_to_themselves():
     registration = Registration("rotation", (eye("left", -40.0), eye("right", 40.0)))
     for blend in ("feather", "poisson"):

@@ -9,7 +9,7 @@ Uyttendaele and Steedly, «Fast Poisson blending using multi-splines», ICCP 201
 
 How much two photos differ at a seam is averaged over a few pixels that both have and neither has burnt out: where a highlight ends, a
 photo's level says nothing, and a correction by it would spread as a halo. Where nothing is known, a seam ties nothing together. A weak
-pull to zero decides about what seams leave open, the level of the whole.
+pull to zero decides about what seams leave open, the level of the whole. What is burnt out stays white at full size.
 
 The equations are solved by conjugate gradients, preconditioned by one V-cycle of multigrid whose coarser grids put four pixels into one.
 """
