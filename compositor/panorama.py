@@ -232,7 +232,7 @@ class Panorama:
         """Compass direction of the middle column, degrees, where the first photo's file tells the photo's."""
         from compositor.images import photo_heading
 
-        if not self.registration.cameras or self.canvas.projection == "plane":
+        if not self.registration.cameras or self.canvas.projection not in ("spherical", "cylindrical"):
             return None
         told = photo_heading(self.metadata)
         if told is None:
