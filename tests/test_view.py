@@ -8,14 +8,16 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_compose import as_type, compose, directions_of, photo_of, rendered, shoot, world
 from test_projection import camera, canvas_of, unit
 
 from compositor.compose import choose_holding, estimate_memory, plan_canvas, turned
 from compositor.compose.memory import FEWEST, Holding
-from compositor.errors import LimitError, OptionError
+from compositor.errors import CompositorError, LimitError, OptionError
 from compositor.geometry.projections import PROJECTIONS, canvas_directions, canvas_positions
-from compositor.geometry.views import ray_directions
+from compositor.geometry.views import ray_directions, see
 from compositor.options import ComposeOptions
 from compositor.photometry import Photometry
 from compositor.registration import Registration
@@ -238,6 +240,54 @@ def test_a_photo_outside_the_view_shows_nowhere():
     assert np.abs(panorama.pixels / 255 - truth)[panorama.mask].mean() < 0.02
 
 
+@st.composite
+def views(draw):
+    """A few photos that look anywhere, and what to see of them."""
+    angle, side = st.floats(-180, 180), st.integers(1, 150)
+    sizes = draw(st.lists(st.tuples(side, side), min_size=1, max_size=4))
+    eyes = [
+        camera(draw(angle), draw(angle), draw(angle), size, draw(st.floats(40, 160)), name=f"photo {k}") for k, size in enumerate(sizes)
+    ]
+    size = f"{draw(st.integers(2, 200))}x{draw(st.integers(2, 200))}"
+    turn = {"yaw": draw(angle), "pitch": draw(angle), "roll": draw(angle)}
+    return eyes, {
+        "projection": draw(st.sampled_from(list(PROJECTIONS))),
+        "size": size,
+        "fov": draw(st.floats(1, 360) | st.just(0.0)),
+        **turn,
+    }
+
+
+def fills_what_is_seen(eyes, options):
+    photos = [photo_of(np.full((*eye.size[::-1], 3), 100 + 20 * k, np.uint8), eye.name) for k, eye in enumerate(eyes)]
+    try:
+        panorama = compose(Registration("rotation", tuple(eyes)), photos, exposure="none", blend="none", seams="voronoi", **options)
+    except CompositorError:
+        return
+    canvas, surface = panorama.canvas, PROJECTIONS[options["projection"]]
+    x, y = np.meshgrid(np.arange(canvas.size[0]), np.arange(canvas.size[1]))
+    directions, exists = canvas_directions(canvas, np.stack([x.ravel(), y.ravel()], 1).astype(float))
+    reached = (np.abs((x + canvas.left) / canvas.scale) <= surface.reach[0]) & (np.abs((y + canvas.top) / canvas.scale) <= surface.reach[1])
+    covered = np.zeros(len(directions), bool)
+    for eye in panorama.registration.cameras:
+        positions, seen = see(eye, directions)
+        covered |= seen & ((positions > -0.45) & (positions < np.array(eye.size) - 0.55)).all(axis=1)
+    assert (panorama.mask | ~((covered & exists).reshape(x.shape) & reached)).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(views())
+def test_every_pixel_of_a_view_that_some_photo_covers_is_filled(view):
+    fills_what_is_seen(*view)
+
+
+def test_a_photo_at_both_ends_of_a_view_that_nearly_closes_is_seen_at_both():
+    """It ends a fraction of a pixel of so small a canvas past the last column, and begins the first."""
+    eyes = [camera(195.2, -33.6, 0.0, (113, 57), 92.6)]
+    for yaw in np.linspace(0, 360, 60):
+        fills_what_is_seen(eyes, {"projection": "spherical", "size": "7x182", "fov": 337.5, "yaw": float(yaw)})
+
+
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_a_view_within_a_single_photo(projection):
     """A photo that reaches beyond the view on all sides fills it."""
@@ -306,7 +356,5 @@ def test_a_size_that_fits_is_advised():
 
 def test_unit_directions_of_the_sphere_are_all_seen():
     """The scene of these tests has no gap: otherwise «filled» would say little."""
-    from compositor.geometry.views import see
-
     points = unit(np.random.default_rng(1).standard_normal((2000, 3)))
     assert np.any([see(eye, points)[1] for eye in sphere().cameras], axis=0).all()

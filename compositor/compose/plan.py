@@ -148,7 +148,7 @@ def _at_both_ends(seen: Footprint, start: float, canvas: Canvas) -> bool:
     if not PROJECTIONS[canvas.projection].cyclic:
         return False
     turn, end = TURN * canvas.scale, start + (seen.right - seen.left) * canvas.scale
-    cut = start < -1 or end > canvas.size[0] + 1
+    cut = start < -1e-3 or end > canvas.size[0]
     return cut and (end - turn > 0 or start + turn < canvas.size[0])
 
 
