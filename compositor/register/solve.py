@@ -120,7 +120,8 @@ def solve(
             break
         left_out |= accuse(photos, group, rest, blamed, disputes)
         group, matches = rest, [m for m in matches if m.first in rest and m.second in rest]
-    if choice.model == "rotation" and worth_sharpening(fitted.adjusted, fitted.matches):
+    # Who asks for ORB wants the cameras soon rather than to a hundredth of a pixel.
+    if choice.model == "rotation" and options.features != "orb" and worth_sharpening(fitted.adjusted, fitted.matches):
         cameras = cameras_by_photo(group, fitted)
         fitted = fit_exactly(cameras, fitted.guess, sharpen(fitted.matches, cameras, features), MODELS["rotation"], options)
     return solution(group, fitted, choice, left_out, disputes)
