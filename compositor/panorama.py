@@ -36,7 +36,7 @@ class Panorama:
     pixels : (h, w, 3) uint8, uint16 or float32
         RGB; zero where no photo has pixels. An array; or, of a panorama too large for memory, a ``Spool``: a file that is read by
         region, ``panorama.pixels[100:200, 50:80]``.
-    owner : (h, w) int16
+    owner : (h, w) int8, of more than 127 photos int16
         Index into ``registration.cameras`` of the photo each pixel came from; -1 where none did. An array or a ``Spool``.
     registration : Registration
         Where every photo looks, and what was left out and why.
@@ -51,7 +51,7 @@ class Panorama:
     """
 
     pixels: Pixels | Spool
-    owner: NDArray[np.int16] | Spool
+    owner: NDArray[np.int8] | NDArray[np.int16] | Spool
     registration: Registration
     canvas: Canvas
     photometry: Photometry
@@ -171,7 +171,9 @@ class Panorama:
         metadata = dict(self.metadata)
         if xmp := panorama_xmp(self.canvas, heading=self._heading()):
             metadata["xmp"] = xmp
-        write_image(path, self.pixels, mask=self.mask, metadata=metadata, overwrite=overwrite, quality=quality)
+        # Only formats with alpha ask for the mask, and a TIFF strip by strip.
+        mask = Derived(self.owner, lambda part: part >= 0, np.bool_)
+        write_image(path, self.pixels, mask=mask, metadata=metadata, overwrite=overwrite, quality=quality)
 
     def save_owner(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write which photo each pixel came from, as a gray PNG or TIFF as large as the panorama.

@@ -156,18 +156,18 @@ class _File:
 
 
 class Derived:
-    """What follows pixel by pixel from a picture on disk, worked out region by region as it is asked for.
+    """What follows pixel by pixel from a picture, worked out region by region as it is asked for.
 
     Parameters
     ----------
-    source : Spool
+    source : array or Spool
     of : callable
         Takes a region of the source to the same region of this.
     dtype : dtype
         Of the result.
     """
 
-    def __init__(self, source: Spool, of: Callable[[NDArray[Any]], NDArray[Any]], dtype: DTypeLike) -> None:
+    def __init__(self, source: NDArray[Any] | Spool, of: Callable[[NDArray[Any]], NDArray[Any]], dtype: DTypeLike) -> None:
         self.shape, self.dtype, self._source, self._of = source.shape, np.dtype(dtype), source, of
 
     def __len__(self) -> int:

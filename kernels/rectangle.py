@@ -18,7 +18,7 @@ def largest_rectangle(owner, first, heights, best):
 
     Parameters
     ----------
-    owner : (h, w) int16
+    owner : (h, w) int8 or int16
         A strip; negative where empty.
     first : int
         Its first row's number.

@@ -286,7 +286,7 @@ def finish(picture, owner, frame, correction, taps, white, target, owner_target)
     white : float32
         Largest value of an integer target, to round and clip to; 1 stores floats as they are.
     target : (h, w, 3) uint8, uint16 or float32, out
-    owner_target : (h, w) int16, out
+    owner_target : (h, w) int8 or int16, out
     """
     height, width = frame[4], 3 * frame[5]
     factor, corrected = taps.shape[0], correction.shape[0] > 0

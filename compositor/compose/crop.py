@@ -44,7 +44,7 @@ def crop_panorama(panorama: Panorama) -> Panorama:
     return dataclasses.replace(panorama, pixels=part_of(panorama.pixels, *part), owner=part_of(panorama.owner, *part), canvas=cropped)
 
 
-def largest_rectangle_of(owner: NDArray[np.int16] | Spool) -> tuple[int, int, int, int]:
+def largest_rectangle_of(owner: NDArray[np.int8] | NDArray[np.int16] | Spool) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the largest filled rectangle, looked for strip by strip."""
     h, w = owner.shape
     heights, best = np.zeros(w + 1, np.int32), np.zeros(4, np.int64)

@@ -31,7 +31,7 @@ from compositor.types import Camera, Decoded, Photo, Pixels, Progress
 __all__ = ["render"]
 
 Floats = NDArray[np.float32]
-Owners = NDArray[np.int16]
+Owners = NDArray[np.int8] | NDArray[np.int16]
 
 AHEAD, FEW_AHEAD = 8, 3
 """Tiles before its first one at which a photo's decoding begins, so that no tile waits for it; and where few photos can be held."""
@@ -96,13 +96,16 @@ def render(
     Returns
     -------
     pixels : (h, w, 3) of the photos' type
-    owner : (h, w) int16
+    owner : (h, w) int8, of more than 127 photos int16
     """
     width, height = plan.canvas.size
-    pixels: Pixels | Spool = np.zeros((height, width, 3), photos[0].dtype)
-    owner: Owners | Spool = np.full((height, width), -1, np.int16)
+    names = np.dtype(np.int8 if len(photos) <= np.iinfo(np.int8).max else np.int16)
+    pixels: Pixels | Spool
+    owner: Owners | Spool
     if holding.on_disk:
-        pixels, owner = Spool(pixels.shape, pixels.dtype), Spool(owner.shape, owner.dtype, empty=-1)
+        pixels, owner = Spool((height, width, 3), photos[0].dtype), Spool((height, width), names, empty=-1)
+    else:
+        pixels, owner = np.zeros((height, width, 3), photos[0].dtype), np.full((height, width), -1, names)
     job = _Job(plan, cameras, Sheet.of(plan.canvas), enlarging_taps(plan.factor.bit_length() - 1), pixels, owner)
     tiles = in_order(cut_tiles(plan, side), plan, strips=holding.photos is not None)
     uses: dict[int, deque[int]] = {}
@@ -216,7 +219,7 @@ def _store(job: _Job, box: Box, outer: Box, picture: Floats, owner: Owners) -> N
     if isinstance(job.pixels, np.ndarray) and isinstance(job.owner, np.ndarray):
         finish(picture, owner, np.array([*start, box.top, box.left, *box.shape]), correction, job.taps, white, job.pixels, job.owner)
         return
-    pixels, owners = np.empty((*box.shape, 3), job.pixels.dtype), np.empty(box.shape, np.int16)
+    pixels, owners = np.empty((*box.shape, 3), job.pixels.dtype), np.empty(box.shape, job.owner.dtype)
     finish(picture, owner, np.array([*start, 0, 0, *box.shape]), correction, job.taps, white, pixels, owners)
     region = slice(box.top, box.bottom), slice(box.left, box.right)
     job.pixels[region], job.owner[region] = pixels, owners

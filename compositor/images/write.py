@@ -131,8 +131,12 @@ def write_image(
             write_tiff(file, pixels, mask, kept)
 
     else:
-        pixels, mask = np.asarray(pixels), None if mask is None else np.asarray(mask)
-        content = encode_jpeg(pixels, quality, kept) if format_name == "JPEG" else encode_png_with(pixels, mask, kept)
+        pixels = np.asarray(pixels)
+        content = (
+            encode_jpeg(pixels, quality, kept)
+            if format_name == "JPEG"
+            else encode_png_with(pixels, None if mask is None else np.asarray(mask), kept)
+        )
 
         def write(file: BinaryIO) -> None:
             file.write(content)
