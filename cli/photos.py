@@ -14,7 +14,7 @@ from compositor.cli.options import Command
 
 __all__ = ["find_photos", "photo_arguments"]
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".avif")
 """What is taken from a folder; a file that is named itself may end in anything."""
 
 

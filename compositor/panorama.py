@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from compositor.options import JPEG_QUALITY
 from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.spool import Derived, Spool
-from compositor.types import Canvas, Pixels
+from compositor.types import Camera, Canvas, Pixels
 
 __all__ = ["Panorama"]
 
@@ -93,7 +94,7 @@ class Panorama:
         (n, 2) float64
             x and y, px of the panorama; may lie outside it where it was cropped or limited, NaN where its projection cannot show the point.
         """
-        directions = ray_directions(self.registration.cameras[photo], np.asarray(points, np.float64).reshape(-1, 2))
+        directions = ray_directions(self._camera(photo), np.asarray(points, np.float64).reshape(-1, 2))
         return canvas_positions(self.canvas, directions)
 
     def map_back(self, photo: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -112,16 +113,22 @@ class Panorama:
             x and y, px of the full-size photo; NaN where the photo does not show the point.
         """
         directions, exists = canvas_directions(self.canvas, np.asarray(points, np.float64).reshape(-1, 2))
-        positions, seen = see(self.registration.cameras[photo], directions)
+        positions, seen = see(self._camera(photo), directions)
         return np.where((exists & seen)[:, None], positions, np.nan)
 
-    def source_of(self, x: int, y: int) -> tuple[int, tuple[float, float]] | None:
+    def _camera(self, photo: int) -> Camera:
+        cameras = self.registration.cameras
+        if not isinstance(photo, numbers.Integral) or not 0 <= photo < len(cameras):
+            raise OptionError(f"there is no photo {photo!r}; the panorama has 0 to {len(cameras) - 1}, in the order of its «used»")
+        return cameras[int(photo)]
+
+    def source_of(self, x: float, y: float) -> tuple[int, tuple[float, float]] | None:
         """Which photo a pixel of the panorama came from, and from where in it.
 
         Parameters
         ----------
-        x, y : int
-            Pixel of the panorama.
+        x, y : float
+            Place in the panorama, px; the pixel whose centre is nearest is meant.
 
         Returns
         -------
@@ -133,7 +140,7 @@ class Panorama:
         OptionError
             The panorama has no such pixel.
         """
-        h, w = self.owner.shape
+        x, y, (h, w) = round(x), round(y), self.owner.shape
         if not (0 <= x < w and 0 <= y < h):
             raise OptionError(f"({x}, {y}) is no pixel of the panorama; x goes to {w - 1}, y to {h - 1}")
         photo = int(self.owner[y, x])

@@ -124,6 +124,18 @@ def test_progress_tells_every_stage_in_order(photos):
     assert all(0 <= done <= total for _, done, total in told)
 
 
+def test_places_and_photos_that_are_not_there_are_told(panorama):
+    h, w = panorama.owner.shape
+    for x, y in ((-1, 5), (w, 5), (5, h), (5, -1)):
+        with pytest.raises(compositor.OptionError, match="no pixel"):
+            panorama.source_of(x, y)
+    with pytest.raises(compositor.OptionError, match="0 to 2"):
+        panorama.map_points(3, [[1, 2]])
+    place = panorama.map_points(0, np.array([[30.0, 40.0]]))[0]
+    photo, _ = panorama.source_of(*place)
+    assert photo in (0, 1, 2)
+
+
 def test_points_map_to_the_panorama_and_back(panorama):
     points = np.array([[10.0, 20.0], [200.5, 111.25], [400.0, 300.0]])
     for photo in range(3):

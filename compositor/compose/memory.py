@@ -25,8 +25,8 @@ from compositor.types import Canvas
 __all__ = ["Holding", "available_memory", "choose_holding", "estimate_memory"]
 
 MEGABYTE = 10**6
-LIBRARIES = 200 * MEGABYTE
-"""The interpreter with OpenCV, Numba and SciPy."""
+LIBRARIES = 270 * MEGABYTE
+"""The interpreter with OpenCV, Numba and SciPy, their compiled kernels, and what finding the cameras left behind."""
 SMALLEST_SCALE = 0.01
 """Nobody wants less."""
 FEWEST = 4
