@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 __all__ = ["limit_threads", "threads_allowed"]
 
 
-_lock = threading.Lock()
-_inside: list[tuple[int, ExitStack]] = []
-"""How many threads OpenCV had before, and what gives the linear algebra its own back, while anybody is inside ``limit_threads``."""
+_lock, _limits = threading.Lock(), ExitStack()
+_blocks = 0
+"""How many blocks of ``limit_threads`` are open; ``_limits`` gives back what there was before the first."""
 
 
 @contextmanager
@@ -25,22 +25,21 @@ def limit_threads(count: int) -> Iterator[None]:
     import cv2
     from threadpoolctl import threadpool_limits
 
+    global _blocks
     wanted = count or os.cpu_count() or 1
     with _lock:
-        _inside.append((cv2.getNumThreads(), ExitStack()))
-        _inside[0][1].enter_context(threadpool_limits(wanted))
+        if not _blocks:
+            _limits.callback(cv2.setNumThreads, cv2.getNumThreads())
+        _limits.enter_context(threadpool_limits(wanted))
         cv2.setNumThreads(wanted)
+        _blocks += 1
     try:
         yield
     finally:
         with _lock:
-            opencv, limits = _inside[0]
-            if len(_inside) == 1:
-                cv2.setNumThreads(opencv)
-                limits.close()
-                _inside.clear()
-            else:
-                _inside.pop()
+            _blocks -= 1
+            if not _blocks:
+                _limits.close()
 
 
 def threads_allowed() -> int:
