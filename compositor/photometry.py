@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -13,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.errors import PhotometryFileError
-from compositor.images.files import write_atomically
+from compositor.images.files import read_record, write_atomically
 
 __all__ = ["MOST_SHOULDER", "PhotoLight", "Photometry", "falloff"]
 
 Floats = NDArray[np.float64]
 
-LARGEST_FILE = 64 * 2**20
 DARKEST = 1 / 3
 """No corner is taken to get less light than this share of the middle's: what is lifted more is mostly noise."""
 MOST_SHOULDER = 0.95
@@ -196,12 +194,6 @@ class Photometry:
         PhotometryFileError
             The file cannot be read or is no photometry.
         """
-        try:
-            if (size := os.stat(path).st_size) > LARGEST_FILE:
-                raise PhotometryFileError(f"{path}: {size} bytes is too large for photometry; at most {LARGEST_FILE} are read", path=path)
-            return cls.from_json(Path(path).read_bytes())
-        except OSError as error:
-            message = f"{path}: cannot be read ({error.strerror}); give a file that was written with --photometry"
-            raise PhotometryFileError(message, path=path) from error
-        except PhotometryFileError as error:
-            raise PhotometryFileError(f"{path}: {error}", path=path) from error
+        return read_record(
+            path, cls.from_json, PhotometryFileError, called="photometry", advice="give a file that was written with --photometry"
+        )

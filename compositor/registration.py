@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 
 from compositor.errors import RegistrationFileError
 from compositor.geometry.mesh import steepness
-from compositor.images.files import write_atomically
+from compositor.images.files import read_record, write_atomically
 from compositor.types import Camera
 
 __all__ = ["LocalAlignment", "Pair", "Registration"]
 
-LARGEST_FILE = 64 * 2**20
 STEEPEST = 0.9
 """Beyond one a mesh folds; close to it, undoing it takes for ever."""
 
@@ -219,18 +217,9 @@ class Registration:
         RegistrationFileError
             The file cannot be read or is no registration.
         """
-        try:
-            if (size := os.stat(path).st_size) > LARGEST_FILE:
-                raise RegistrationFileError(
-                    f"{path}: {size} bytes is too large for a registration; at most {LARGEST_FILE} are read", path=path
-                )
-            return cls.from_json(Path(path).read_bytes())
-        except OSError as error:
-            raise RegistrationFileError(
-                f"{path}: cannot be read ({error.strerror}); give a file that «compositor register» wrote", path=path
-            ) from error
-        except RegistrationFileError as error:
-            raise RegistrationFileError(f"{path}: {error}", path=path) from error
+        return read_record(
+            path, cls.from_json, RegistrationFileError, called="a registration", advice="give a file that «compositor register» wrote"
+        )
 
 
 def scaled(camera: Camera, size: tuple[int, int]) -> Camera:

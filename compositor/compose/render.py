@@ -21,6 +21,7 @@ from compositor.compose.frames import gather, gather_frame
 from compositor.compose.grade import Grading, make_grading
 from compositor.compose.memory import Holding
 from compositor.compose.plan import Plan
+from compositor.compose.shelf import Shelf
 from compositor.compose.tiles import TILE, Tile, cut_tiles, in_order
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.encoding import full_scale
@@ -108,38 +109,14 @@ def render(
         pixels, owner = np.zeros((height, width, 3), photos[0].dtype), np.full((height, width), -1, names)
     job = _Job(plan, cameras, Sheet.of(plan.canvas), enlarging_taps(plan.factor.bit_length() - 1), pixels, owner)
     tiles = in_order(cut_tiles(plan, side), plan, strips=holding.photos is not None)
-    uses: dict[int, deque[int]] = {}
-    for position, tile in enumerate(tiles):
-        for k in tile.pieces:
-            uses.setdefault(k, deque()).append(position)
-    opened: dict[int, Future[_Opened]] = {}
-
-    def open_photos(position: int, *, now: bool) -> None:
-        for k in tiles[position].pieces:
-            if k in opened:
-                continue
-            if holding.photos and len(opened) >= holding.photos:
-                others = [other for other in opened if other not in tiles[position].pieces]
-                last = max(others, key=lambda other: (uses[other][0], other), default=None)
-                if last is not None and (now or uses[last][0] > position):
-                    del opened[last]
-                elif not now:
-                    return
-            opened[k] = pool.submit(_open, photos[k], cameras[k], plan, k)
-
-    at_work: deque[Future[None]] = deque()
     ahead = FEW_AHEAD if holding.photos else AHEAD
+    shelf = Shelf([tile.pieces for tile in tiles], lambda k: pool.submit(_open, photos[k], cameras[k], plan, k), holding.photos)
+    at_work: deque[Future[None]] = deque()
     for position, tile in enumerate(tiles):
         progress("render", position, len(tiles))
         # Photos are handed in before the tiles that wait for them, so no worker waits for what nobody works on.
-        open_photos(position, now=True)
-        at_work.append(pool.submit(_draw_tile, job, tile, {k: opened[k] for k in tile.pieces}))
-        for k in tile.pieces:
-            uses[k].popleft()
-            if not uses[k]:
-                del opened[k]
-        if position + ahead < len(tiles):
-            open_photos(position + ahead, now=False)
+        at_work.append(pool.submit(_draw_tile, job, tile, shelf.take(position)))
+        shelf.fetch(position + ahead)
         while len(at_work) > ahead:
             at_work.popleft().result()
     while at_work:

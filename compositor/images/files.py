@@ -13,14 +13,27 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-from compositor.errors import OutputError, ReadError, WriteError
+from compositor.errors import CompositorError, OutputError, ReadError, WriteError
 from compositor.images.limits import LARGEST_FILE
 
-__all__ = ["check_folder", "check_place", "open_checked", "printable", "read_bytes_checked", "write_atomically", "write_folder"]
+__all__ = [
+    "check_folder",
+    "check_place",
+    "open_checked",
+    "printable",
+    "read_bytes_checked",
+    "read_record",
+    "write_atomically",
+    "write_folder",
+]
 
 AnyPath = str | os.PathLike[str]
+T = TypeVar("T")
+
+LARGEST_RECORD = 64 * 2**20
+"""Bytes of a registration or photometry that are read; no real one comes near."""
 
 
 def printable(path: AnyPath) -> str:
@@ -108,6 +121,33 @@ def check_place(path: AnyPath, *, overwrite: bool) -> Path:
     except (OSError, ValueError) as error:
         raise OutputError(f"{name}: cannot be written ({error}); choose another name", path=path) from error
     return place
+
+
+def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[CompositorError], *, called: str, advice: str) -> T:
+    """What a file that this program wrote holds.
+
+    Parameters
+    ----------
+    path : str or path
+    parse : callable
+        Makes the value of the file's bytes, or raises a ``refusal``.
+    refusal : type of error
+        Raised with the file's name where it cannot be read, is too large or is no such record.
+    called : str
+        What it should be, «a registration».
+    advice : str
+        Which file to give instead.
+    """
+    try:
+        if (size := os.stat(path).st_size) > LARGEST_RECORD:
+            raise refusal(f"{path}: {size} bytes is too large for {called}; at most {LARGEST_RECORD} are read", path=path)
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise refusal(f"{path}: cannot be read ({error.strerror}); {advice}", path=path) from error
+    try:
+        return parse(content)
+    except refusal as error:
+        raise refusal(f"{path}: {error}", path=path) from error
 
 
 def write_atomically(path: AnyPath, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
