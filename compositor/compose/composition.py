@@ -16,6 +16,7 @@ from compositor.compose.plan import make_plan
 from compositor.compose.render import render
 from compositor.compose.view import turned
 from compositor.errors import RegistrationFileError
+from compositor.heap import give_back_memory
 from compositor.images import is_masked
 from compositor.options import ComposeOptions
 from compositor.panorama import Panorama
@@ -93,6 +94,7 @@ def compose_photos(
         plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry)
         for light in plan.photometry.lights:
             logger.info("%s", light)
+        give_back_memory()
         pixels, owner = render(plan, registration.cameras, photos, pool, report, holding=holding)
     panorama = Panorama(pixels, owner, registration, canvas, plan.photometry, dict(photos[0].metadata))
     return crop_panorama(panorama) if options.crop else panorama
