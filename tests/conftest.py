@@ -54,3 +54,12 @@ def photos(views, tmp_path_factory):
     for view in views:
         write_image(folder / view.camera.name, view.pixels)
     return [str(folder / view.camera.name) for view in views]
+
+
+@pytest.fixture(scope="session")
+def pool():
+    """Two workers."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as executor:
+        yield executor

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps, gaussian_variance
-from compositor.compose.plan import blend_coarse
+from compositor.compose.coarse import blend_coarse
 from compositor.compose.warped import Warped
 from compositor.kernels import pyramid, tile
 from compositor.kernels.rectangle import largest_rectangle
@@ -138,7 +138,7 @@ def test_weights_that_do_not_change_leave_no_trace(generator):
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
-def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels):
+def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels, pool):
     """Fine bands at full size plus the enlarged coarse ones are the blend with all bands, but for what reducing costs."""
     h, w, bands, factor = 193, 385, 5, 2**levels
     photos, masks = scene(generator, (h, w))
@@ -154,7 +154,7 @@ def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels):
         for _ in range(levels):
             photo = shrunk(photo)
         small.append(Warped(photo.astype(np.float32), mask[::factor, ::factor], (0, 0)))
-    coarse = blend_coarse(small, owner[::factor, ::factor].astype(np.int16), reduced, levels, bands - levels)
+    coarse = blend_coarse(small, owner[::factor, ::factor].astype(np.int16), reduced, levels, bands - levels, pool)
     for n in range(levels, 0, -1):
         coarse = enlarged(coarse, (-(-h // 2 ** (n - 1)), -(-w // 2 ** (n - 1))))
     error = np.abs(hard + collapse(fine) + coarse - blended(photos, masks, owner, bands))[:, 30:-30]
@@ -162,12 +162,12 @@ def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels):
     assert error.max() < 2 / 255
 
 
-def test_a_blend_spreads_a_step_over_the_whole_overlap():
+def test_a_blend_spreads_a_step_over_the_whole_overlap(pool):
     """Two flat photos ten levels apart: no step is left, neither at the seam nor where the coarse bands end."""
     owner = np.zeros((65, 513), np.int16)
     owner[:, 256:] = 1
     small = [Warped(np.full((65, 513, 3), value, np.float32), np.ones((65, 513), bool), (0, 0)) for value in (0.5, 0.54)]
-    correction = blend_coarse(small, owner, Canvas("plane", 1.0, 0.0, 0.0, (513, 65)), 0, 5)
+    correction = blend_coarse(small, owner, Canvas("plane", 1.0, 0.0, 0.0, (513, 65)), 0, 5, pool)
     row = (np.where(owner == 1, 0.54, 0.5)[..., None] + correction)[32, :, 0]
     assert np.abs(np.diff(row)).max() < 0.04 / 32
     assert row[100] == pytest.approx(0.5, abs=1e-3)

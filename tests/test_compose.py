@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from compositor.compose import compose_photos, estimate_memory, plan_canvas
 from compositor.compose.canvas import footprint
 from compositor.compose.memory import FEWEST, Holding, most_at_once
-from compositor.compose.plan import make_plan, plan_box
+from compositor.compose.plan import make_plan
 from compositor.compose.render import render
+from compositor.compose.small import plan_box
 from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, restore_highlights
 from compositor.errors import LimitError, RegistrationFileError
 from compositor.geometry.projections import PROJECTIONS, canvas_directions

@@ -28,9 +28,10 @@ def goes_around(box: Box, canvas: Canvas) -> bool:
 def gather(picture: NDArray[Any], box: Box, wraps: bool) -> NDArray[Any]:
     """The part of a reduced picture that a box shows; beyond its edges it goes on with them, or round."""
     h, w = picture.shape[:2]
+    if box.clip(Box(0, 0, w, h)) == box:
+        return np.ascontiguousarray(picture[box.top : box.bottom, box.left : box.right])
     rows, columns = np.clip(np.arange(box.top, box.bottom), 0, h - 1), np.arange(box.left, box.right)
-    columns = columns % w if wraps else np.clip(columns, 0, w - 1)
-    return np.asarray(picture[rows[:, None], columns])
+    return picture.take(rows, axis=0).take(columns, axis=1, mode="wrap" if wraps else "clip")
 
 
 def gather_frame(picture: NDArray[Any], frame: Box, box: Box, width: int, wraps: bool) -> NDArray[Any]:

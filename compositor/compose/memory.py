@@ -14,7 +14,7 @@ import numpy as np
 
 from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canvas
 from compositor.compose.footprint import footprint
-from compositor.compose.plan import plan_box
+from compositor.compose.small import plan_box
 from compositor.compose.tiles import TILE
 from compositor.compose.warp import Box
 from compositor.errors import LimitError

@@ -22,7 +22,7 @@ from compositor.compose.warped import Warped
 from compositor.kernels import maxflow, seam_costs
 from compositor.options import SeamMethod
 
-__all__ = ["find_seams", "seam_cost"]
+__all__ = ["find_seams", "seam_cost", "spread_labels"]
 
 LENGTH = 0.1
 """Cost of a pixel of seam by itself, as much as a colour difference of 0.05 in either pixel. Keeps seams short where the photos agree
@@ -94,6 +94,20 @@ def find_seams(warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, 
         seam_costs.near_seams(labels, wraps, BAND, near)
         _expand(layers, labels, near, 1)
     return labels
+
+
+def spread_labels(labels: NDArray[np.int16], wraps: bool) -> NDArray[np.int16]:
+    """Labels whose empty pixels (-1) got the label of the nearest other one, so that every pixel has one."""
+    if not (labels < 0).any():
+        return labels
+    if (labels < 0).all():
+        return np.zeros_like(labels)
+    w = labels.shape[1]
+    around = np.concatenate([labels, labels, labels], axis=1) if wraps else labels
+    _, nearest = cv2.distanceTransformWithLabels((around < 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    known = np.zeros(int(nearest.max()) + 1, np.int16)
+    known[nearest[around >= 0]] = around[around >= 0]
+    return np.ascontiguousarray(known[nearest][:, w : 2 * w] if wraps else known[nearest])
 
 
 def seam_cost(warped: Sequence[Warped], labels: NDArray[np.int16], *, wraps: bool) -> float:

@@ -10,7 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from compositor.compose.plan import Need, Plan
+from compositor.compose.needs import Need
+from compositor.compose.plan import Plan
 from compositor.compose.warp import Box
 
 __all__ = ["TILE", "Tile", "cut_tiles", "in_order"]
