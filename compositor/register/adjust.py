@@ -70,7 +70,7 @@ def approach(cameras: Sequence[Camera], problem: Problem, model: MotionModel, bo
     -------
     list of Camera
     """
-    return cameras_of(narrowing(camera_table(cameras), problem.thinned(0), usual_freedom(cameras, model, bodies)), cameras)
+    return cameras_of(narrowing(camera_table(cameras), problem.thinned(0), usual_freedom(cameras, model, bodies), bottom=DECIDED), cameras)
 
 
 def adjust(
@@ -100,7 +100,8 @@ def adjust(
     Adjustment
     """
     freedom, few = usual_freedom(cameras, model, bodies), problem.thinned(DECIDING)
-    table = narrowing(camera_table(cameras), few, freedom)
+    # Whether a lens is worth its freedom shows long before the last digits of the cameras do.
+    table = narrowing(camera_table(cameras), few, freedom, bottom=DECIDED)
     if not model.planar:
         table, freedom = with_lens(table, few, freedom, cameras, focal=focal, bodies=bodies)
     return Adjustment.of(settled(table, problem, freedom), cameras, problem, freedom)

@@ -131,16 +131,17 @@ class Freedom:
         return Freedom(self.generators, columns)
 
 
-def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom) -> NDArray[np.float64]:
+def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom, *, bottom: float = SETTLED) -> NDArray[np.float64]:
     """Minimise with a robust scale that starts wide enough for rough guesses and ends at the noise of the matches."""
-    return settled(minimise(table, problem, freedom, [64.0, 16.0]), problem, freedom)
+    return settled(minimise(table, problem, freedom, [64.0, 16.0], bottom=NEAR), problem, freedom, bottom=bottom)
 
 
 def settled(table: NDArray[np.float64], problem: Problem, freedom: Freedom, *, bottom: float = SETTLED) -> NDArray[np.float64]:
     """Minimise at the noise of the matches, which falls as the cameras get better, until it falls no more."""
+    wide = [4 * noise_scale(table, problem)]
     for _ in range(RESCALINGS):
         scale = noise_scale(table, problem)
-        table = minimise(table, problem, freedom, [4 * scale, scale], bottom=bottom)
+        table, wide = minimise(table, problem, freedom, [*wide, scale], bottom=bottom), []
         if noise_scale(table, problem) > 0.9 * scale:
             break
     return table
