@@ -158,6 +158,7 @@ class ComposeOptions(RunOptions):
         "full", "Match exposure and white balance and undo the lens's vignetting, in linear light; only match; or leave the photos."
     )
     seams: SeamMethod = option("graphcut", "Where one photo ends and the next begins: where they agree, or half way.")
+    deghost: bool = option(False, "Where three or more photos meet, leave out what only one of them shows: passers-by, cars, waves.")
     blend: BlendMethod = option(
         "multiband",
         "How photos meet at a seam: in bands, fine ones blended narrowly and coarse ones widely; fading into each other; levelled smoothly "
@@ -183,6 +184,8 @@ class ComposeOptions(RunOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.deghost and self.seams != "graphcut":
+            raise OptionError(f"deghost moves seams, and seams={self.seams!r} are not moved; leave seams at 'graphcut'")
         if not self.size:
             return
         sides = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", self.size)

@@ -5,16 +5,15 @@ The energy of a labelling is a sum over pixels and over pairs of neighbours, in 
 - a pair (p, q) with the owners a != b costs ``length`` + |a - b| at p + |a - b| at q (Kwatra et al., «Graphcut textures»,
   SIGGRAPH 2003) + ``gradient`` x (the steps from p to q in a and in b). Where a or b has no pixel at p, |a - b| is
   ``UNKNOWN`` there, so a seam does not follow a photo's border for want of anything to compare with.
-- a pixel costs its owner ``border`` x 2 / room x (1 - depth / room) where it lies less than ``room`` from the owner's border.
-  Summed over the way from the border to ``room`` that is ``border``: what a pixel of seam saves by keeping away from the border.
+- a pixel costs what its owner asks for it, at least nothing: more near the owner's border, or where the owner shows it badly.
 
 The pair cost is a metric in the labels: |a - b| is one, it stays one with a label that is equally far from all others and at
 least half as far as two colours can be (``UNKNOWN``), c(a) + c(b) is one for any c >= 0, and rounding up keeps the triangle
 inequality. Hence every expansion move is a minimum cut (Boykov, Veksler and Zabih, PAMI 2001).
 
 All photos lie one after the other in flat arrays: ``colours`` (N, 3) float32 in 0..1, ``depths`` (N,) float32, the distance
-to the photo's own border, 0 where it has no pixel. A row of ``frames`` (n, 5) int64 is (first pixel, x, y, w, h) of a photo on
-the canvas; ``rooms`` (n,) float32 are the photos' rooms. ``weights`` is (length, gradient, border) float64. ``labels`` is (h, w)
+to the photo's own border, 0 where it has no pixel, and ``costs`` (N,) int32, what each pixel costs its owner. A row of ``frames``
+(n, 5) int64 is (first pixel, x, y, w, h) of a photo on the canvas. ``weights`` is (length, gradient) float64. ``labels`` is (h, w)
 int16, the owners, -1 for nobody. Nothing is checked: frames must lie on the canvas, columns beyond its width being those at
 its left, and a label must name a photo that has the pixel.
 """
@@ -58,11 +57,6 @@ def _pair_cost(colours, a_p, a_q, b_p, b_q, weights):
         if b_p >= 0 and b_q >= 0:
             cost += weights[1] * _between(colours, b_p, b_q)
     return 2 * math.ceil(cost * (UNITS / 2))
-
-
-@njit(cache=True, nogil=True)
-def _pixel_cost(depth, room, weights):
-    return math.ceil(UNITS * weights[2] * 2.0 / room * max(0.0, 1.0 - depth / room))
 
 
 @njit(cache=True, nogil=True)
@@ -209,7 +203,7 @@ def _link(photo, y, x, v, u, colours, depths, frames, labels, allowed, weights, 
 
 
 @njit(cache=True, nogil=True)
-def expansion_graph(photo, colours, depths, frames, rooms, labels, allowed, wraps, weights, box, source, sink, right, down):
+def expansion_graph(photo, colours, depths, frames, costs, labels, allowed, wraps, weights, box, source, sink, right, down):
     """Fill the capacities of the cut that decides which pixels a photo takes: those on the source's side.
 
     One long loop, because a call with this many arrays that is not inlined costs more than most pixels do.
@@ -217,7 +211,7 @@ def expansion_graph(photo, colours, depths, frames, rooms, labels, allowed, wrap
     Parameters
     ----------
     photo : int
-    colours, depths, frames, rooms, labels, weights : see the top of the file
+    colours, depths, frames, costs, labels, weights : see the top of the file
     allowed, box : as for ``contested_box``
     wraps : bool
         Whether the first column is the right neighbour of the last.
@@ -243,8 +237,8 @@ def expansion_graph(photo, colours, depths, frames, rooms, labels, allowed, wrap
                 if here >= 0:
                     owner = labels[y, x]
                     there = _locate(frames, depths, owner, y, x, columns)
-                    sink[row, column] += _pixel_cost(depths[here], rooms[photo], weights)
-                    sink[row, column] -= _pixel_cost(depths[there], rooms[owner], weights)
+                    sink[row, column] += costs[here]
+                    sink[row, column] -= costs[there]
             for direction in range(2):  # right, down
                 v, u = y + direction, x + 1 - direction
                 if u == columns and wraps:
@@ -299,7 +293,7 @@ def apply_expansion(photo, frames, box, cut, labels, stale):
 
 
 @njit(cache=True, nogil=True)
-def seam_energy(colours, depths, frames, rooms, labels, wraps, weights):
+def seam_energy(colours, depths, frames, costs, labels, wraps, weights):
     """Energy of a labelling; the parameters are described at the top of the file.
 
     Returns
@@ -315,7 +309,7 @@ def seam_energy(colours, depths, frames, rooms, labels, wraps, weights):
             if a < 0:
                 continue
             a_p = _locate(frames, depths, a, y, x, columns)
-            energy += _pixel_cost(depths[a_p], rooms[a], weights)
+            energy += costs[a_p]
             for direction in range(2):
                 v, u = y + direction, x + 1 - direction
                 if u == columns and wraps:

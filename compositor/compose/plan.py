@@ -111,6 +111,10 @@ def make_plan(
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
     warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
+    if options.deghost:
+        from compositor.compose.ghosts import vote_out_guests
+
+        warped = vote_out_guests(warped, reduced)
     labels = find_seams(warped, (width, height), wraps=reduced.wraps, method=options.seams)
     labels = spread_labels(labels, reduced.wraps)
     levels, bands, correction, shares, offsets = factor.bit_length() - 1, 0, None, None, None

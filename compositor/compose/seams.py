@@ -53,7 +53,7 @@ class _Layers:
     colours: NDArray[np.float32]
     depths: NDArray[np.float32]
     frames: NDArray[np.int64]
-    rooms: NDArray[np.float32]
+    costs: NDArray[np.int32]
     shape: tuple[int, int]
     wraps: bool
     weights: NDArray[np.float64]
@@ -126,7 +126,7 @@ def seam_cost(warped: Sequence[Warped], labels: NDArray[np.int16], *, wraps: boo
     """
     height, width = labels.shape
     layers = _layers((width, height), [_unrolled(photo, width, wraps) for photo in warped], wraps)
-    energy = seam_costs.seam_energy(layers.colours, layers.depths, layers.frames, layers.rooms, labels, wraps, layers.weights)
+    energy = seam_costs.seam_energy(layers.colours, layers.depths, layers.frames, layers.costs, labels, wraps, layers.weights)
     return float(energy / seam_costs.UNITS)
 
 
@@ -134,8 +134,9 @@ def _unrolled(photo: Warped, width: int, wraps: bool) -> Warped:
     """The photo with its corner on the canvas; one that goes all around starts at column 0."""
     x, y = photo.corner
     if wraps and photo.mask.shape[1] == width:
-        return Warped(np.roll(photo.pixels, x, axis=1), np.roll(photo.mask, x, axis=1), (0, y))
-    return Warped(photo.pixels, photo.mask, (x % width, y))
+        reluctance = None if photo.reluctance is None else np.roll(photo.reluctance, x, axis=1)
+        return Warped(np.roll(photo.pixels, x, axis=1), np.roll(photo.mask, x, axis=1), (0, y), reluctance=reluctance)
+    return dataclasses.replace(photo, corner=(x % width, y))
 
 
 def _halved(size: tuple[int, int], photos: Sequence[Warped]) -> tuple[tuple[int, int], list[Warped]]:
@@ -151,14 +152,20 @@ def _halved(size: tuple[int, int], photos: Sequence[Warped]) -> tuple[tuple[int,
         mask = cv2.copyMakeBorder(photo.mask.astype(np.uint8), *sides, cv2.BORDER_CONSTANT, value=0)
         pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
         mask = mask[::2, ::2] & mask[1::2, ::2] & mask[::2, 1::2] & mask[1::2, 1::2]
+        reluctance = photo.reluctance
+        if reluctance is not None:
+            reluctance = cv2.copyMakeBorder(reluctance, *sides, cv2.BORDER_REPLICATE)
+            reluctance = np.asarray(cv2.resize(reluctance, (columns, rows), interpolation=cv2.INTER_AREA)[:, :width], np.float32)
         # A frame that nearly goes around may now be a column too wide, and that column is one of the border's.
-        halves.append(Warped(np.asarray(pixels[:, :width], np.float32), mask[:, :width].astype(np.bool_), (x // 2, y // 2)))
+        pixels, mask = np.asarray(pixels[:, :width], np.float32), mask[:, :width].astype(np.bool_)
+        halves.append(Warped(pixels, mask, (x // 2, y // 2), reluctance=reluctance))
     return (width, height), halves
 
 
 def _layers(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _Layers:
     width, height = size
     frames = np.zeros((len(photos), 5), np.int64)
+    depths = [_depth(photo.mask, around=wraps and photo.mask.shape[1] == width) for photo in photos]
     first = 0
     for k, photo in enumerate(photos):
         h, w = photo.mask.shape
@@ -166,14 +173,24 @@ def _layers(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _La
         first += h * w
     return _Layers(
         colours=np.concatenate([photo.pixels.reshape(-1, 3) for photo in photos], dtype=np.float32),
-        depths=np.concatenate([_depth(photo.mask, around=wraps and photo.mask.shape[1] == width).ravel() for photo in photos]),
+        depths=np.concatenate([depth.ravel() for depth in depths]),
         frames=frames,
-        # At least two pixels: the first pixel inside has depth 1 and must be dearer than those behind it.
-        rooms=np.maximum(2.0, ROOM * frames[:, 3:].min(axis=1)).astype(np.float32),
+        costs=np.concatenate([_pixel_costs(photo, depth).ravel() for photo, depth in zip(photos, depths, strict=True)]),
         shape=(height, width),
         wraps=wraps,
-        weights=np.array([LENGTH, GRADIENT, BORDER]),
+        weights=np.array([LENGTH, GRADIENT]),
     )
+
+
+def _pixel_costs(photo: Warped, depth: NDArray[np.float32]) -> NDArray[np.int32]:
+    """What each pixel costs its owner, in the kernels' units: more near the border, and what the photo itself asks for."""
+    # At least two pixels: the first pixel inside has depth 1 and must be dearer than those behind it.
+    room = max(2.0, ROOM * min(photo.mask.shape))
+    # Summed over the way from the border to ``room`` that is BORDER, what a pixel of seam saves by keeping away from the border.
+    cost = BORDER * 2 / room * np.maximum(0.0, 1 - depth / room, dtype=np.float64)
+    if photo.reluctance is not None:
+        cost += photo.reluctance
+    return np.asarray(np.ceil(seam_costs.UNITS * cost), np.int32)
 
 
 def _depth(mask: NDArray[np.bool_], *, around: bool) -> NDArray[np.float32]:
@@ -202,7 +219,7 @@ def _expand(layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool
 
 
 def _expand_photo(photo: int, layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool_], stale: NDArray[np.bool_]) -> None:
-    colours, depths, frames, rooms = layers.colours, layers.depths, layers.frames, layers.rooms
+    colours, depths, frames, costs = layers.colours, layers.depths, layers.frames, layers.costs
     box = np.zeros(4, np.int64)
     seam_costs.contested_box(photo, depths, frames, labels, allowed, box)
     if box[2] <= box[0]:
@@ -210,7 +227,7 @@ def _expand_photo(photo: int, layers: _Layers, labels: NDArray[np.int16], allowe
     shape = int(box[3] - box[1]), int(box[2] - box[0])
     source, sink, right, down = (np.zeros(shape, np.int32) for _ in range(4))
     seam_costs.expansion_graph(
-        photo, colours, depths, frames, rooms, labels, allowed, layers.wraps, layers.weights, box, source, sink, right, down
+        photo, colours, depths, frames, costs, labels, allowed, layers.wraps, layers.weights, box, source, sink, right, down
     )
     cut = np.zeros(shape, np.uint8)
     maxflow.minimum_cut(source, sink, right, down, cut)

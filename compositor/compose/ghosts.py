@@ -1,0 +1,97 @@
+"""What only one of several photos shows: a passer-by, a car that drove on, a wave. Others vote it out.
+
+Two photos that disagree do not tell which of them shows the guest. Where three or more meet, a photo has as many supporters as there are
+others that show the same, and one that has fewer than another photo at that place is reluctant to show it. (The median of many exposures
+does the same to a whole picture; choosing among whole photos keeps grain and sharpness.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.compose.frames import frame_of, gather
+from compositor.compose.overlaps import overlaps
+from compositor.compose.warp import Box
+from compositor.compose.warped import Warped
+from compositor.types import Canvas
+
+__all__ = ["vote_out_guests"]
+
+Bools = NDArray[np.bool_]
+
+ALIKE = 0.08
+"""Distance of two blurred encoded colours below which two photos show the same: twenty levels, more than noise and light leave."""
+BLUR = 1.5
+"""Reduced pixels by which colours are blurred first, so that edges that lie half a pixel apart count as alike."""
+THIN = 5
+"""Reduced pixels across, below which what is disagreed about is an edge, not a guest."""
+AROUND = 9
+"""Reduced pixels across by which a guest is widened: his shadow and his blurred rim are his too."""
+RELUCTANCE = 0.5
+"""Cost of a pixel of guest: two of them outweigh the dearest pixel of seam."""
+
+
+def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> list[Warped]:
+    """Photos that are reluctant to show what the others that show the place agree is not there.
+
+    Parameters
+    ----------
+    warped : sequence of Warped
+        Exposures matched.
+    canvas : Canvas
+        Theirs.
+
+    Returns
+    -------
+    list of Warped
+        With ``reluctance`` where any photo is outvoted.
+    """
+    width, height = canvas.size
+    supporters = [np.zeros(photo.mask.shape, np.uint8) for photo in warped]
+    blurred = [_blurred(photo) for photo in warped]
+    for i, first in enumerate(warped):
+        for j in range(i + 1, len(warped)):
+            for a, b in overlaps(first, warped[j], width, canvas.wraps):
+                difference = np.linalg.norm(blurred[i][a] - blurred[j][b], axis=-1)
+                alike = (difference < ALIKE) & first.mask[a] & warped[j].mask[b]
+                supporters[i][a] += alike
+                supporters[j][b] += alike
+    most = np.zeros((height, width), np.uint8)
+    for photo, votes in zip(warped, supporters, strict=True):
+        _raise(most, np.where(photo.mask, votes, 0), frame_of(photo), canvas.wraps)
+    return [_reluctant(photo, votes, gather(most, frame_of(photo), canvas.wraps)) for photo, votes in zip(warped, supporters, strict=True)]
+
+
+def _blurred(photo: Warped) -> NDArray[np.float32]:
+    """A photo's colours, blurred within its mask."""
+    known = photo.mask.astype(np.float32)
+    share = cv2.GaussianBlur(known, (0, 0), BLUR)
+    colours = cv2.GaussianBlur(photo.pixels * known[..., None], (0, 0), BLUR)
+    return np.asarray(colours / np.maximum(share, 1e-3)[..., None], np.float32)
+
+
+def _raise(most: NDArray[np.uint8], votes: NDArray[np.uint8], frame: Box, wraps: bool) -> None:
+    """Keep the larger of two counts of votes at every place that a frame takes."""
+    w = most.shape[1]
+    for turn in range(frame.left // w, -(-frame.right // w)) if wraps else (0,):
+        left, right = max(frame.left, turn * w), min(frame.right, (turn + 1) * w)
+        part = most[frame.top : frame.bottom, left - turn * w : right - turn * w]
+        np.maximum(part, votes[:, left - frame.left : right - frame.left], out=part)
+
+
+def _reluctant(photo: Warped, votes: NDArray[np.uint8], most: NDArray[np.uint8]) -> Warped:
+    """A photo that is reluctant where it has fewer supporters than another photo at the same place."""
+    outvoted = (photo.mask & (votes < most)).astype(np.uint8)
+    guests = cv2.morphologyEx(outvoted, cv2.MORPH_OPEN, np.ones((THIN, THIN), np.uint8))
+    if not guests.any():
+        return photo
+    # Never where the photo is as well supported as any other but for a guest's surroundings: those only lean.
+    around = cv2.dilate(guests, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (AROUND, AROUND)))
+    reluctance = np.float32(RELUCTANCE) * np.where(guests > 0, np.float32(1), np.float32(0.25) * around)
+    own = 0 if photo.reluctance is None else photo.reluctance
+    return dataclasses.replace(photo, reluctance=np.asarray(own + reluctance, np.float32))
