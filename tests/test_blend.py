@@ -162,6 +162,18 @@ def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels, pool):
     assert error.max() < 2 / 255
 
 
+def test_what_only_one_photo_shows_does_not_stain_the_other_side_of_the_seam(pool):
+    """Two flat photos four levels apart, one with something black in the part that the other owns: it leaves no trace."""
+    owner = np.zeros((65, 513), np.int16)
+    owner[:, 256:] = 1
+    flat, guest = (np.full((65, 513, 3), 0.516, np.float32) for _ in range(2))
+    guest[20:50, 180:250] = 0
+    canvas = Canvas("plane", 1.0, 0.0, 0.0, (513, 65))
+    first = Warped(np.full((65, 513, 3), 0.5, np.float32), np.ones((65, 513), bool), (0, 0))
+    with_guest, without = (blend_coarse([first, Warped(second, first.mask, (0, 0))], owner, canvas, 0, 5, pool) for second in (guest, flat))
+    assert np.abs(with_guest - without).max() < 0.5 / 255
+
+
 def test_a_blend_spreads_a_step_over_the_whole_overlap(pool):
     """Two flat photos ten levels apart: no step is left, neither at the seam nor where the coarse bands end."""
     owner = np.zeros((65, 513), np.int16)

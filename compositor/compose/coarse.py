@@ -23,6 +23,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 MOST_BANDS = 8
+UNUSUAL, UNSEEN = 3.0, 0.05
+"""Of the median difference of light between a photo and the others, beyond which it is one of things; and what is added to that."""
 
 
 def typical_overlap(warped: Sequence[Warped], canvas: Canvas) -> float:
@@ -88,6 +90,7 @@ def blend_coarse(warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Ca
         photo, frame = warped[k], frames[k]
         both = photo.mask & (gather(total, frame, canvas.wraps)[..., 0] > 1e-6)
         difference = np.where(both[..., None], photo.pixels - gather(picture, frame, canvas.wraps), np.float32(0))
+        difference = _of_light(difference, both & (shares[k][reach:-reach, reach:-reach, 0] < 0.5))
         around, grown = goes_around(frame, canvas), frame.grow(reach)
         difference = np.pad(difference, ((reach, reach), (0, 0), (0, 0)))
         difference = np.pad(difference, ((0, 0), (reach, reach), (0, 0)), mode="wrap" if around else "constant")
@@ -108,6 +111,34 @@ def _smooth_share(mine: Bools, levels: int) -> NDArray[np.float32]:
     kernel = np.array([part, 1 - 2 * part, part], np.float32)
     share = cv2.sepFilter2D(mine.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(share[..., None], np.float32)
+
+
+def _of_light(difference: Floats, other: Bools) -> Floats:
+    """A photo's difference from the picture, where other photos own it, without what is a difference of things and not of light.
+
+    What only one of two photos shows would stain its surroundings across the seam, as widely as the coarsest band reaches. Differences
+    far beyond the usual one give way to those around them.
+    """
+    size = np.linalg.norm(difference, axis=-1)
+    usual = size[other]
+    if not len(usual):
+        return difference
+    limit = np.float32(UNUSUAL * np.median(usual) + UNSEEN)
+    trust = np.where(other, 1 / (1 + (size / limit) ** 4), 0)[..., None].astype(np.float32)
+    share = np.where(other[..., None], trust, np.float32(1))
+    return np.asarray(share * difference + (1 - share) * _filled(difference * trust, trust), np.float32)
+
+
+def _filled(sums: Floats, weights: Floats) -> Floats:
+    """Weighted means (h, w, 3) of values times their weights, of ever wider neighbourhoods where the weights (h, w, 1) are small."""
+    h, w = weights.shape[:2]
+    if h < 2 or w < 2:
+        mean = sums.sum(axis=(0, 1)) / np.maximum(weights.sum(), np.float32(1e-6))
+        return np.broadcast_to(mean, sums.shape)
+    half = ((w + 1) // 2, (h + 1) // 2)
+    fewer = cv2.resize(weights, half, interpolation=cv2.INTER_AREA)[..., None]
+    wide = _filled(cv2.resize(sums, half, interpolation=cv2.INTER_AREA), fewer)
+    return np.asarray(sums + (1 - weights) * cv2.resize(wide, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _add_at(picture: NDArray[np.float32], part: NDArray[np.float32], box: Box, wraps: bool) -> None:
