@@ -42,7 +42,7 @@ KINDS: dict[Any, tuple[Any, str]] = {
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
     str: ((str, os.PathLike), "a path"),
-    PictureSize: (str, "a size such as '4000x2000', or '4000' for the width"),
+    PictureSize: (str, "a size such as '4000x2000' or (4000, 2000), or '4000' or 4000 for the width"),
 }
 """What a field of each type takes; plain text is always the path of a file or folder, «» for none."""
 
@@ -146,7 +146,14 @@ class RegisterOptions(RunOptions):
             )
         if self.features not in LEARNED and (self.feature_model or self.matcher_model):
             name = "feature_model" if self.feature_model else "matcher_model"
-            raise OptionError(f"{name} does not go with features={self.features!r}; choose aliked or disk, or leave the file away")
+            raise OptionError(f"{name}= does not go with features={self.features!r}; choose aliked or disk, or leave the file away")
+
+
+def _size_text(size: Any) -> Any:
+    """A picture's size as text, given as a whole number or as two; anything else as it is, to be refused where values are checked."""
+    sides = tuple(size) if isinstance(size, tuple | list) else (size,)
+    plain = 1 <= len(sides) <= 2 and all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in sides)
+    return "x".join(str(int(side)) for side in sides) if plain else size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,6 +190,7 @@ class ComposeOptions(RunOptions):
         return (int(width), int(height or 0)) if width else None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _size_text(self.size))  # options hold plain values
         super().__post_init__()
         if self.deghost and self.seams != "graphcut":
             raise OptionError(f"deghost moves seams, and seams={self.seams!r} are not moved; leave seams at 'graphcut'")
@@ -190,7 +198,7 @@ class ComposeOptions(RunOptions):
             return
         sides = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", self.size)
         if sides is None or not all(1 <= int(side) <= LARGEST_SIZE for side in sides.groups(default="1")):
-            raise OptionError(f"size={self.size!r} is not {KINDS[PictureSize][1]}, of 1 to {LARGEST_SIZE} px a side")
+            raise OptionError(f"size={self.size!r} is no size such as 4000x2000, or 4000 for the width, of 1 to {LARGEST_SIZE} px a side")
         if self.scale != 1.0:
             raise OptionError(f"size={self.size!r} and scale={self.scale:g} both say how large the panorama is; give one of them")
 

@@ -59,6 +59,11 @@ class Panorama:
     metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """One line, as the pixels would flood a prompt."""
+        (h, w), out = self.owner.shape, len(self.left_out)
+        return f"Panorama({w}x{h}, {self.pixels.dtype}, {self.canvas.projection}, {len(self.used)} photos, left out {out})"
+
     @property
     def mask(self) -> NDArray[np.bool_] | Derived:
         """Where the panorama has pixels, (h, w) bool; of one on disk, read by region like its pixels."""
