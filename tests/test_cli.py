@@ -19,6 +19,9 @@ from compositor.cli.entry import run
 from compositor.errors import WriteError
 from compositor.images import open_photo, write_image
 from compositor.images.write import LONGEST_SIDE
+from compositor.photometry import Photometry
+from compositor.registration import Registration
+from compositor.types import Camera
 
 
 @pytest.fixture
@@ -273,6 +276,25 @@ def test_compose_takes_renamed_photos_in_order_and_refuses_too_few(command, phot
     code, out, err = command("compose", saved, *renamed[:2], "-o", tmp_path / "c.png")
     assert code == 1
     assert "view-1.png, view-2.png, view-3.png" in one_error(code, out, err)
+
+
+def test_of_many_names_a_message_tells_three(command, photos, tmp_path):
+    eyes = tuple(Camera(f"photo-{k:02}.png", (480, 360), 400.0, (239.5, 179.5), np.eye(3)) for k in range(20))
+    Registration("rotation", eyes).save(tmp_path / "photos.json")
+    line = one_error(*command("compose", tmp_path / "photos.json", *photos, "-o", tmp_path / "a.png"))
+    assert "photo-00.png, photo-01.png, photo-02.png and 17 more" in line
+    assert "photo-03" not in line
+
+
+def test_a_file_of_another_kind_is_told_what_it_is(command, photos, tmp_path):
+    registration, light = tmp_path / "photos.json", tmp_path / "light.json"
+    Registration("rotation", ()).save(registration)
+    Photometry.neutral(["view-1.png"]).save(light)
+    line = one_error(*command("compose", light, *photos, "-o", tmp_path / "a.png"))
+    assert "light.json: is a photometry file, needed is a registration" in line
+    assert "--use-photometry" in line
+    line = one_error(*command("correct", *photos, "-o", tmp_path / "new", "--use-photometry", registration))
+    assert "photos.json: is a registration, needed is a photometry file" in line
 
 
 def test_compose_leaves_out_photos_that_are_not_registered(command, photos, bad_folder, tmp_path):

@@ -35,6 +35,12 @@ T = TypeVar("T")
 LARGEST_RECORD = 64 * 2**20
 """Bytes of a registration or photometry that are read; no real one comes near."""
 
+RECORDS = {"compositor registration": "a registration", "compositor photometry": "a photometry file"}
+"""What the files that this program writes for itself are, by their ``format``."""
+
+PLACES = {"a registration": "as registration", "a photometry file": "with --use-photometry"}
+"""Where each of them belongs."""
+
 
 def printable(path: AnyPath) -> str:
     """A path as text that fits in one line of any log or JSON file: what cannot be shown is written as an escape."""
@@ -134,7 +140,7 @@ def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[Compos
     refusal : type of error
         Raised with the file's name where it cannot be read, is too large or is no such record.
     called : str
-        What it should be, «a registration».
+        What it should be, as ``RECORDS`` calls it.
     advice : str
         Which file to give instead.
     """
@@ -147,7 +153,21 @@ def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[Compos
     try:
         return parse(content)
     except refusal as error:
+        found = what_record(content)
+        if found is not None and found != called:
+            raise refusal(f"{path}: is {found}, needed is {called}; {advice}, and this one {PLACES[found]}", path=path) from error
         raise refusal(f"{path}: {error}", path=path) from error
+
+
+def what_record(content: bytes) -> str | None:
+    """What a file of this program's is, as ``RECORDS`` calls it; None for any other."""
+    import msgspec
+
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return RECORDS.get(found["format"]) if isinstance(found, dict) and isinstance(found.get("format"), str) else None
 
 
 def write_atomically(path: AnyPath, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
