@@ -21,6 +21,7 @@ from compositor.cli.console import Console
 from compositor.cli.correct import correct
 from compositor.cli.demo import demo
 from compositor.cli.info import info
+from compositor.cli.options import as_typed
 from compositor.cli.register import register
 from compositor.cli.stitch import stitch
 from compositor.errors import CompositorError, LimitError
@@ -118,7 +119,7 @@ def run(arguments: list[str]) -> int:
 def explain(error: Exception, console: Console) -> int:
     """Say in one line what went wrong; the exit code for it."""
     if isinstance(error, CompositorError):
-        console.error(str(error))
+        console.error(as_typed(error))
         return error.exit_code
     if isinstance(error, MemoryError) or getattr(error, "code", None) == OPENCV_OUT_OF_MEMORY:
         console.error("memory ran out; give fewer photos, a smaller --scale or a smaller --max-memory")

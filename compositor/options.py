@@ -1,6 +1,7 @@
 """Every option and its default, once.
 
-The command line is generated from these fields: ``help`` is the text shown there, a ``Literal`` becomes the list of choices.
+The command line is generated from these fields: ``help`` is the text shown there, a ``Literal`` becomes the list of choices. Messages
+name an option as Python does, ``size='400x300'`` or ``size=``; the command line shows it as its own users write it, ``--size 400x300``.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class RegisterOptions(RunOptions):
         super().__post_init__()
         if self.features in LEARNED and not self.feature_model:
             raise OptionError(
-                f"features={self.features!r} is a network and needs feature_model, an ONNX file of it with its weights; the projects "
+                f"features={self.features!r} is a network and needs feature_model=, an ONNX file of it with its weights; the projects "
                 "LightGlue-ONNX and ALIKED-LightGlue-ONNX publish such files, OpenCV names some in its list of test models; "
                 "sift and orb need none"
             )

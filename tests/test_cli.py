@@ -297,6 +297,21 @@ def test_a_file_of_another_kind_is_told_what_it_is(command, photos, tmp_path):
     assert "photos.json: is a registration, needed is a photometry file" in line
 
 
+def test_options_in_messages_are_those_of_the_command_line(command, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = ("stitch", *photos, "-o", "a.png")
+    assert "--size 100 and --scale 0.5 both" in one_error(*command(*line, "--size", "100", "--scale", "0.5"))
+    assert "--features aliked is a network and needs --feature-model, an" in one_error(*command(*line, "--features", "aliked"))
+    assert "--matcher-model does not go with --features sift" in one_error(*command(*line, "--matcher-model", "my net.onnx"))
+    learned = ("--features", "aliked", "--feature-model", "my net.onnx")
+    assert "--feature-model 'my net.onnx' is no file" in one_error(*command(*line, *learned))
+    # A file that is called like an option stays what it is.
+    (tmp_path / "scale=2").write_text("a file")
+    line = one_error(*command("stitch", *photos, "-o", "a.png", "--photometry", "scale=2"))
+    assert "error: scale=2: exists already" in line
+    assert "(--overwrite)" in line
+
+
 def test_compose_leaves_out_photos_that_are_not_registered(command, photos, bad_folder, tmp_path):
     command("register", *photos, "-o", tmp_path / "photos.json")
     code, out, _ = command("compose", tmp_path / "photos.json", *photos, bad_folder / "stranger.png", "-o", tmp_path / "a.png", "--json")

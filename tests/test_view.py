@@ -300,7 +300,7 @@ def test_photos_of_a_plane_only_roll():
     flat = dataclasses.replace(camera(), plane=np.array([[2.0, 0, 1], [0, 2.0, -1], [0, 0, 1]]))
     registration = Registration("homography", (flat,))
     for options in ({"yaw": 5}, {"pitch": -5}):
-        with pytest.raises(OptionError, match="only roll"):
+        with pytest.raises(OptionError, match="only roll="):
             compose(registration, [photo_of(np.zeros((90, 120, 3), np.uint8), "photo")], **options)
     with pytest.raises(OptionError, match="fov=50"):
         plan_canvas(registration, ComposeOptions(fov=50))
@@ -361,9 +361,9 @@ def test_a_size_that_fits_is_advised():
     least = Holding(on_disk=True, photos=FEWEST)
     allowed = 0.95 * estimate_memory(registration, plan_canvas(registration, options), options, dtype, holding=least) / 1e6
     limited = dataclasses.replace(options, max_memory=allowed)
-    with pytest.raises(LimitError, match=r"try --size \d+x\d+, ") as caught:
+    with pytest.raises(LimitError, match=r"try size='\d+x\d+', ") as caught:
         choose_holding(registration, plan_canvas(registration, limited), limited, dtype)
-    smaller = dataclasses.replace(limited, size=re.search(r"--size (\d+x\d+)", str(caught.value))[1])
+    smaller = dataclasses.replace(limited, size=re.search(r"size='(\d+x\d+)'", str(caught.value))[1])
     choose_holding(registration, plan_canvas(registration, smaller), smaller, dtype)
 
 

@@ -120,7 +120,7 @@ def check_place(path: AnyPath, *, overwrite: bool) -> Path:
         if place.is_symlink() or (place.exists() and not place.is_file()):
             raise OutputError(f"{name}: is not a regular file; give another name", path=path)
         if place.exists() and not overwrite:
-            message = f"{name}: exists already; choose another name or allow it to be overwritten (--overwrite, overwrite=True)"
+            message = f"{name}: exists already; choose another name or allow it to be overwritten (overwrite=True)"
             raise OutputError(message, path=path)
         if not os.access(place.parent, os.W_OK | os.X_OK):
             raise OutputError(f"{name}: nothing may be written in {printable(place.parent)}; choose another folder", path=path)
@@ -225,7 +225,7 @@ def check_folder(path: AnyPath, *, overwrite: bool) -> Path:
         if not place.is_dir():
             raise OutputError(f"{name}: is not a folder; give another name", path=path)
         if not overwrite and any(place.iterdir()):
-            message = f"{name}: holds something already; choose another folder or allow it to be overwritten (--overwrite, overwrite=True)"
+            message = f"{name}: holds something already; choose another folder or allow it to be overwritten (overwrite=True)"
             raise OutputError(message, path=path)
         if not os.access(place, os.W_OK | os.X_OK):
             raise OutputError(f"{name}: nothing may be written in it; choose another folder", path=path)
