@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -234,7 +234,9 @@ def check_folder(path: AnyPath, *, overwrite: bool) -> Path:
     return place
 
 
-def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: bool) -> None:
+def write_folder(
+    path: AnyPath, write: Callable[[Path], object], *, overwrite: bool, outdated: Callable[[Path], bool] | None = None
+) -> None:
     """Write files into a folder: all of them, or none if one fails; only where files are replaced, each by itself is old or new.
 
     Parameters
@@ -244,7 +246,9 @@ def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: b
     write : callable
         Called with an empty folder to write into.
     overwrite : bool
-        Write into a folder that holds something; what has other names there stays.
+        Write into a folder that holds something; what has other names there stays, unless it is outdated.
+    outdated : callable, optional
+        Tells of a file that stands there under another name whether it is of an earlier time and goes away, once all are written.
 
     Raises
     ------
@@ -260,8 +264,11 @@ def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: b
         part.mkdir()
         write(part)
         if place.is_dir():
-            for file in sorted(part.iterdir()):
+            written = sorted(part.iterdir())
+            for file in written:
                 os.replace(file, place / file.name)
+            if outdated is not None:
+                remove_outdated(place, {part.name, *(file.name for file in written)}, outdated)
         else:
             os.rename(part, place)
     except OSError as error:
@@ -271,6 +278,13 @@ def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: b
         shutil.rmtree(part, ignore_errors=True)
     sync_folder(place)
     sync_folder(place.parent)
+
+
+def remove_outdated(folder: Path, kept: Set[str], outdated: Callable[[Path], bool]) -> None:
+    """Take files away that are ``outdated`` and whose names are not among those kept."""
+    for file in sorted(folder.iterdir()):
+        if file.name not in kept and file.is_file() and not file.is_symlink() and outdated(file):
+            file.unlink()
 
 
 def sync_folder(folder: Path) -> None:
