@@ -61,7 +61,7 @@ def correct(
     except OSError as error:
         raise OutputError(f"{folder}: no such folder can be made ({error.strerror}); choose another", path=folder) from error
     for output in outputs:
-        check_outputs(picture=output, inputs=[], overwrite=overwrite)
+        check_outputs(output=output, inputs=[], overwrite=overwrite)
     lens = None if registration is None else compositor.Registration.load(registration)
     light = None if photometry is None else compositor.Photometry.load(photometry)
     corrected, left_out = [], []
