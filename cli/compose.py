@@ -14,7 +14,7 @@ from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs, output_options, save_all, size_check
-from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions
@@ -61,10 +61,11 @@ def compose(
     """
     outputs = {"output": output, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
     hidden = find_masks(masks)
-    sources = without_masks(find_photos(photos, from_file), hidden)
+    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), hidden)
     read = [path for path in (registration, use_photometry, *sources, *hidden) if path is not None]
     check_outputs(**outputs, inputs=read, overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
+    require_photos(sources, len(loaded.cameras))
     of_photos = pair_masks(hidden, sources)
     light = None if use_photometry is None else compositor.Photometry.load(use_photometry)
     approve = size_check(output, owner, crop=options["crop"])

@@ -13,7 +13,7 @@ from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import model_files, options_from
 from compositor.cli.output import check_outputs, output_options, save_all, size_check
-from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions, RegisterOptions, RunOptions, StitchOptions
@@ -61,9 +61,10 @@ def stitch(
     """
     outputs = {"output": output, "registration": registration, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
     hidden, not_looked_at = find_masks(masks), find_masks(feature_masks)
-    sources = without_masks(find_photos(photos, from_file), [*hidden, *not_looked_at])
+    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *not_looked_at])
     inputs = [*sources, *hidden, *not_looked_at, *model_files(options)]
     check_outputs(**outputs, inputs=inputs, overwrite=overwrite)
+    require_photos(sources, 2)
     shown, looked_at = pair_masks(hidden, sources), pair_masks(not_looked_at, sources)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
