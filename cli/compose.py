@@ -13,8 +13,8 @@ import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import options_from
-from compositor.cli.output import check_outputs, output_options, save_provenance, size_check
-from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.output import check_outputs, output_options, save_all, size_check
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions
@@ -59,12 +59,14 @@ def compose(
 
     REGISTRATION is a file that «register» wrote. PHOTOS are its photos, found by name, or as many in the same order.
     """
+    outputs = {"output": output, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
     hidden = find_masks(masks)
-    sources = without_masks(find_photos(photos, from_file), hidden)
+    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), hidden)
     read = [path for path in (registration, use_photometry, *sources, *hidden) if path is not None]
-    check_outputs(picture=output, photometry=photometry, owner=owner, photo_masks=photo_masks, inputs=read, overwrite=overwrite)
-    of_photos = pair_masks(hidden, sources)
+    check_outputs(**outputs, inputs=read, overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
+    require_photos(sources, len(loaded.cameras))
+    of_photos = pair_masks(hidden, sources)
     light = None if use_photometry is None else compositor.Photometry.load(use_photometry)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
@@ -75,21 +77,8 @@ def compose(
         clock = StageClock(progress)
         panorama = compositor.compose(loaded, sources, masks=of_photos, photometry=light, approve=approve, progress=clock, **options)
         clock("write", 0, 1)
-        if photometry is not None:
-            panorama.photometry.save(photometry, overwrite=overwrite)
-        save_provenance(panorama, owner=owner, photo_masks=photo_masks, overwrite=overwrite)
-        panorama.save(output, overwrite=overwrite, quality=quality)
-    return report_panorama(
-        console,
-        "compose",
-        panorama,
-        seconds=clock.seconds(),
-        output=output,
-        registration=registration,
-        photometry=photometry,
-        owner=owner,
-        photo_masks=photo_masks,
-    )
+        save_all(panorama, outputs, overwrite=overwrite, quality=quality)
+    return report_panorama(console, "compose", panorama, seconds=clock.seconds(), registration=registration, **outputs)
 
 
 def plan(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +19,9 @@ from compositor.errors import WriteError
 if TYPE_CHECKING:
     from compositor.types import Progress
 
-__all__ = ["Console", "console_options", "one_line", "print_text"]
+__all__ = ["Console", "console_options", "named", "one_line", "print_text"]
+
+logger = logging.getLogger("compositor")
 
 SCHEMA = 1
 """Version of what ``--json`` prints; raised when a field changes its meaning or goes away."""
@@ -28,6 +30,11 @@ SCHEMA = 1
 def one_line(text: str) -> str:
     """The text on one line, with control characters, which a file's name may have, made visible."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in " ".join(text.split()))
+
+
+def named(left_out: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """What ``--json`` tells of what was left out."""
+    return [{"name": name, "reason": reason} for name, reason in left_out]
 
 
 def print_text(text: str) -> None:
@@ -56,22 +63,40 @@ class Console:
         The result goes to stdout as one JSON object.
     quiet : bool
         Only warnings and errors are said.
+    verbose : int
+        How much more is said: 1 for more, 2 for all.
     debug : bool
         Errors come with a traceback.
+    command : str
+        Name of the command, «» where there is none.
+    left_out : list of (str, str)
+        Name and reason of what the command itself left out, before any photo was opened.
     """
 
     json: bool = False
     quiet: bool = False
+    verbose: int = 0
     debug: bool = False
+    command: str = ""
+    left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
     def say(self, text: str) -> None:
         """Tell what happened, unless quiet."""
         if not self.quiet:
             click.echo(one_line(text), err=True)
 
-    def error(self, text: str) -> None:
-        """Say what went wrong."""
+    def leave_out(self, name: str, reason: str) -> None:
+        """Warn of a file that is not taken, and remember it for the result."""
+        self.left_out.append((name, reason))
+        logger.warning("%s: %s; it is left out", name, reason)
+
+    def error(self, text: str, left_out: Sequence[tuple[str, str]] = ()) -> None:
+        """Say what went wrong; for ``--json`` also as an object in place of the result, with what was left out until then."""
         click.echo(f"compositor: error: {one_line(text)}", err=True)
+        if self.json:
+            # Where stdout is what went wrong, stderr has said so.
+            with contextlib.suppress(OSError, WriteError):
+                self.result(self.command, {"error": one_line(text), "left_out": named([*left_out, *self.left_out])})
 
     def result(self, command: str, fields: dict[str, Any], text: str = "") -> None:
         """Put the result on stdout: as one object for ``--json``, else as text."""
@@ -80,7 +105,7 @@ class Console:
         if text:
             print_text(text)
 
-    @contextmanager
+    @contextlib.contextmanager
     def progress(self) -> Iterator[Progress | None]:
         """A progress bar while the block runs, where somebody watches."""
         if self.quiet or not sys.stderr.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
@@ -109,16 +134,18 @@ class LogLines(logging.Handler):
 def console_options(command: Command) -> Command:
     """The options that every command has for how it talks."""
 
-    def set_flag(name: str) -> Callable[[click.Context, click.Parameter, bool], None]:
-        def callback(context: click.Context, _: click.Parameter, value: bool) -> None:
+    def set_flag(name: str) -> Callable[[click.Context, click.Parameter, int], None]:
+        def callback(context: click.Context, _: click.Parameter, value: int) -> None:
             setattr(context.obj, name, value)
+            if context.obj.quiet and context.obj.verbose:
+                raise click.UsageError("-q and -v contradict each other; give one of them", context)
 
         return callback
 
-    def set_verbosity(_: click.Context, __: click.Parameter, count: int) -> None:
-        logger = logging.getLogger("compositor")
+    def set_verbosity(context: click.Context, parameter: click.Parameter, count: int) -> None:
         logger.handlers = [LogLines()]
         logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(count, 2)])
+        set_flag("verbose")(context, parameter, count)
 
     for decorate in (
         click.option("--debug", is_flag=True, expose_value=False, is_eager=True, callback=set_flag("debug"), help="Show tracebacks."),

@@ -9,18 +9,20 @@ from typing import IO, Any
 import click
 
 import compositor
-from compositor.cli.console import Console, console_options
+from compositor.cli.console import Console, console_options, named
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs, refuse_inputs
-from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.cli.report import light_fields
-from compositor.errors import OutputError
+from compositor.errors import OutputError, first_names
 from compositor.options import JPEG_QUALITY, CorrectOptions
 
 EXAMPLES = """\b
 Examples:
   compositor correct photos/ -o corrected --registration photos.json --use-photometry light.json
   compositor correct photo.jpg -o corrected --distortion -0.06 0.01 --vignetting -0.3 0 0"""
+
+logger = logging.getLogger("compositor")
 
 WRITTEN = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff")
 
@@ -52,36 +54,52 @@ def correct(
     PHOTOS are files, folders (the photos in them) or patterns. Each is written to the folder under its own name; what is neither JPEG, PNG
     nor TIFF becomes a TIFF.
     """
-    sources = find_photos(photos, from_file)
+    sources = find_photos(console, photos, from_file)
     outputs = [os.path.join(folder, written_name(source)) for source in sources]
     read = [path for path in (*sources, registration, photometry) if path is not None]
     refuse_inputs(outputs, read)
+    require_photos(sources, 1)
+    if registration is None and photometry is None and not any((*options["distortion"], *options["vignetting"], options["exposure"])):
+        raise click.UsageError(
+            "there is nothing to correct; give --registration, --use-photometry, --distortion with --focal, --vignetting or --exposure"
+        )
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: no such folder can be made ({error.strerror}); choose another", path=folder) from error
     for output in outputs:
-        check_outputs(picture=output, inputs=[], overwrite=overwrite)
+        check_outputs(output=output, inputs=[], overwrite=overwrite)
     lens = None if registration is None else compositor.Registration.load(registration)
     light = None if photometry is None else compositor.Photometry.load(photometry)
-    corrected, left_out = [], []
+    corrected, left_out, unchanged = [], [], []
     with console.progress() as progress:
         for done, (source, output) in enumerate(zip(sources, outputs, strict=True)):
             try:
                 panorama = compositor.correct(source, registration=lens, photometry=light, **options)
             except compositor.ReadError as error:
-                left_out.append({"name": source, "reason": str(error)})
-                logging.getLogger("compositor").warning("%s; it is left out", error)
+                left_out.append((source, str(error)))
+                logger.warning("%s; it is left out", error)
                 continue
             panorama.save(output, overwrite=overwrite, quality=quality)
             corrected.append({**light_fields(panorama.photometry)["photos"][0], "output": output})
+            if is_neutral(panorama):
+                unchanged.append(panorama.used[0])
             if progress:
                 progress("correct", done + 1, len(sources))
     if not corrected:
-        raise compositor.ReadError("none of the photos can be read")
-    console.say(f"{folder}: {len(corrected)} of {len(sources)} photos")
-    console.result("correct", {"corrected": corrected, "left_out": left_out})
+        raise compositor.ReadError("none of the photos can be read; the warnings say why", left_out=tuple(left_out))
+    if unchanged:
+        logger.warning("nothing is known that would correct %s; written unchanged", first_names(unchanged))
+    left_out += console.left_out
+    console.say(f"{folder}: {len(corrected)} of {len(corrected) + len(left_out)} photos")
+    console.result("correct", {"corrected": corrected, "left_out": named(left_out)})
     return 3 if left_out else 0
+
+
+def is_neutral(panorama: compositor.Panorama) -> bool:
+    """Whether a corrected photo is what it was: its lens bends nothing and its light is not changed."""
+    (camera,), light = panorama.registration.cameras, panorama.photometry
+    return not any(camera.distortion) and bool((light.gains == 1).all()) and not light.vignetting.any()
 
 
 def written_name(source: str) -> str:

@@ -29,7 +29,7 @@ def demo(console: Console, /, output: str, quality: int, overwrite: bool, seed: 
 
     The photograph comes with scikit-image; nothing is downloaded.
     """
-    check_outputs(picture=output, inputs=[], overwrite=overwrite)
+    check_outputs(output=output, inputs=[], overwrite=overwrite)
     sys.modules.pop("scipy.linalg", None)  # scikit-image needs what other commands start faster without
     from skimage.data import stereo_motorcycle
 

@@ -21,6 +21,7 @@ from compositor.cli.console import Console
 from compositor.cli.correct import correct
 from compositor.cli.demo import demo
 from compositor.cli.info import info
+from compositor.cli.options import as_typed
 from compositor.cli.register import register
 from compositor.cli.stitch import stitch
 from compositor.errors import CompositorError, LimitError
@@ -95,8 +96,10 @@ def start_lean() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; what went wrong becomes one line on stderr and an exit code."""
-    console = Console()
+    """Run one command; what went wrong becomes one line on stderr, with ``--json`` an object on stdout too, and an exit code."""
+    # Known before the arguments are parsed, for whatever is wrong with them is told in the same way.
+    asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    console = Console(json="--json" in asked, command=arguments[0] if arguments and arguments[0] in commands.commands else "")
     try:
         return commands.main(arguments, prog_name="compositor", standalone_mode=False, obj=console) or 0
     except click.exceptions.NoArgsIsHelpError as error:
@@ -118,7 +121,7 @@ def run(arguments: list[str]) -> int:
 def explain(error: Exception, console: Console) -> int:
     """Say in one line what went wrong; the exit code for it."""
     if isinstance(error, CompositorError):
-        console.error(str(error))
+        console.error(as_typed(error), error.left_out)
         return error.exit_code
     if isinstance(error, MemoryError) or getattr(error, "code", None) == OPENCV_OUT_OF_MEMORY:
         console.error("memory ran out; give fewer photos, a smaller --scale or a smaller --max-memory")

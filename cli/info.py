@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from compositor.cli.console import Console, console_options, one_line
-from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.console import Console, console_options, named, one_line
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.errors import ReadError
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ def info(console: Console, /, photos: tuple[str, ...], from_file: IO[str] | None
     """Tell what the files of photos say of them: size, depth, focal length."""
     from compositor.images import open_photos
 
-    opened, unreadable = open_photos(find_photos(photos, from_file))
+    sources = find_photos(console, photos, from_file)
+    require_photos(sources, 1)
+    opened, unreadable = open_photos(sources)
     if not opened:
-        raise ReadError("none of the photos can be read")
+        raise ReadError("none of the photos can be read; the warnings say why", left_out=tuple(unreadable))
     records = [photo_fields(photo) for photo in opened]
-    left_out = [{"name": name, "reason": reason} for name, reason in unreadable]
-    console.result("info", {"photos": records, "left_out": left_out}, "\n".join(map(photo_line, records)))
-    return 3 if unreadable else 0
+    left_out = [*unreadable, *console.left_out]
+    console.result("info", {"photos": records, "left_out": named(left_out)}, "\n".join(map(photo_line, records)))
+    return 3 if left_out else 0
 
 
 def photo_fields(photo: Photo) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 import click
 
 from compositor.cli.options import Command
-from compositor.cli.photos import expand
+from compositor.cli.photos import expand, is_missing
+from compositor.errors import first_names
 
 __all__ = ["MASK_RULE", "find_masks", "mask_option", "pair_masks", "without_masks"]
 
@@ -27,8 +28,23 @@ def mask_option(name: str, text: str) -> Callable[[Command], Command]:
 
 
 def find_masks(arguments: Iterable[str]) -> list[str]:
-    """Paths of the masks that options name, as for photos."""
-    return [path for argument in arguments for path in expand(argument)]
+    """Paths of the masks that options name, as for photos.
+
+    Raises
+    ------
+    click.UsageError
+        One is not there, or is given twice.
+    """
+    masks = [path for argument in arguments for path in expand(argument)]
+    if missing := [path for path in masks if is_missing(path)]:
+        raise click.UsageError(f"there is no mask {first_names(missing)}; give folders, patterns in quotes or files that are there")
+    seen: dict[str, str] = {}
+    for mask in masks:
+        if (first := seen.get(place := os.path.realpath(mask))) is not None:
+            again = "" if first == mask else f" (as {first} before)"
+            raise click.UsageError(f"mask {mask} is given twice{again}; give each mask once")
+        seen[place] = mask
+    return masks
 
 
 def without_masks(photos: Sequence[str], masks: Iterable[str]) -> list[str]:
@@ -42,7 +58,11 @@ def without_masks(photos: Sequence[str], masks: Iterable[str]) -> list[str]:
     taken = {os.path.realpath(mask) for mask in masks}
     left = [photo for photo in photos if os.path.realpath(photo) not in taken]
     if not left:
-        raise click.UsageError("every photo is a mask too; name photos besides the masks")
+        pattern = os.path.join(os.path.dirname(photos[0]), "*_mask.*")
+        raise click.UsageError(
+            f"{photos[0]} and all other photos are given as masks too; where masks lie beside their photos, name them "
+            f"by a pattern in quotes, such as '{pattern}'"
+        )
     return left
 
 
@@ -56,10 +76,11 @@ def pair_masks(masks: Sequence[str], photos: Sequence[str]) -> list[str | None] 
     Raises
     ------
     click.UsageError
-        A mask belongs to no photo or to several, or a photo has several.
+        A mask belongs to no photo or to several, a photo has several, or a mask was taken as a photo.
     """
     if not masks:
         return None
+    refuse_masks_among(photos)
     owners = [owners_of(mask, photos) for mask in masks]
     if not any(owners) and len(masks) == len(photos):
         logger.warning("no mask is called like a photo; they are taken in order, %s for %s", masks[0], photos[0])
@@ -67,9 +88,7 @@ def pair_masks(masks: Sequence[str], photos: Sequence[str]) -> list[str | None] 
     paired: list[str | None] = [None] * len(photos)
     for mask, found in zip(masks, owners, strict=True):
         if not found:
-            stem = os.path.splitext(os.path.basename(photos[0]))[0]
-            like = f"{os.path.basename(photos[0])}, for example, has one called {stem}.png or {stem}_mask.png"
-            raise click.UsageError(f"mask {mask} belongs to no photo; {like}")
+            raise click.UsageError(f"mask {mask} belongs to no photo; {name_for(mask, photos)}")
         if len(found) > 1:
             several, name = " and to ".join(photos[k] for k in found), os.path.basename(photos[found[0]])
             raise click.UsageError(f"mask {mask} belongs to {several}; call it like the whole name of one, such as {name}.png")
@@ -77,6 +96,27 @@ def pair_masks(masks: Sequence[str], photos: Sequence[str]) -> list[str | None] 
             raise click.UsageError(f"{photos[found[0]]} has two masks, {other} and {mask}; give one")
         paired[found[0]] = mask
     return paired
+
+
+def refuse_masks_among(photos: Sequence[str]) -> None:
+    """Refuse a photo that is called like another one's mask: a shell makes photos of all but the first file of a pattern without quotes."""
+    whole = {path.casefold() for path in photos}
+    stems = {os.path.splitext(path)[0] for path in whole}
+    for photo in photos:
+        stem = os.path.splitext(photo)[0].casefold()
+        if stem in whole or (stem.endswith("_mask") and stem.removesuffix("_mask") in stems):
+            raise click.UsageError(f"{photo} is given as a photo and called like a mask; put patterns of masks in quotes, or leave it away")
+
+
+def name_for(mask: str, photos: Sequence[str]) -> str:
+    """How a mask that belongs to no photo should be called: after the photo whose name is in its own, else after any."""
+    called = os.path.splitext(os.path.basename(mask))[0].casefold()
+    stems = {os.path.basename(photo): os.path.splitext(os.path.basename(photo))[0] for photo in photos}
+    if like := [name for name in stems if stems[name].casefold() in called]:
+        name = max(like, key=len)
+        return f"if it is that of {name}, call it {stems[name]}.png or {stems[name]}_mask.png"
+    name = os.path.basename(photos[0])
+    return f"{name}, for example, has one called {stems[name]}.png or {stems[name]}_mask.png"
 
 
 def owners_of(mask: str, photos: Sequence[str]) -> list[int]:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import re
+import shlex
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
-from compositor.options import PictureSize, RunOptions
+from compositor.errors import CompositorError
+from compositor.options import CorrectOptions, PictureSize, RunOptions, StitchOptions
 
-__all__ = ["Command", "model_files", "options_from"]
+__all__ = ["Command", "as_typed", "model_files", "options_from"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+NAMES = sorted({field.name for record in (StitchOptions, CorrectOptions) for field in dataclasses.fields(record)} | {"overwrite"})
+QUOTES = ("'", '"')
+VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|True|False|-?[0-9.]+(?:e[-+]?[0-9]+)?(?![\w.])"""
+"""Text, a truth or a number, as Python writes it."""
+MENTION = rf"(?<![\w./\\-])(?P<name>{'|'.join(NAMES)})=(?P<value>{VALUE}|(?![^\s,;)]))"
+"""An option in a message, with its value or without."""
 
 
 def options_from(record: type[RunOptions]) -> Callable[[Command], Command]:
@@ -28,6 +39,25 @@ def options_from(record: type[RunOptions]) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+def as_typed(error: CompositorError) -> str:
+    """An error's message with options as they are typed: ``--fov 50`` where Python has ``fov=50``, ``--fov`` for ``fov=``."""
+    from compositor.images.files import printable
+
+    def typed(mention: re.Match[str]) -> str:
+        if mention["name"] is None:
+            return mention[0]
+        name, value = "--" + mention["name"].replace("_", "-"), mention["value"]
+        if value in ("", "True"):
+            return name
+        if value == "False":
+            return name.replace("--", "--no-", 1)
+        return f"{name} {shlex.quote(str(ast.literal_eval(value))) if value[0] in QUOTES else value}"
+
+    # The file's name may look like an option and stays what it is.
+    path = "" if error.path is None else re.escape(printable(error.path)) + "|"
+    return re.sub(path + MENTION, typed, str(error))
 
 
 def model_files(options: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compositor.panorama import Panorama
     from compositor.types import Canvas
 
-__all__ = ["check_outputs", "output_options", "save_provenance", "size_check"]
+__all__ = ["check_outputs", "output_options", "refuse_inputs", "save_all", "size_check"]
 
 
 def output_options(command: Command) -> Command:
@@ -42,7 +42,7 @@ def output_options(command: Command) -> Command:
 
 def check_outputs(
     *,
-    picture: str | None = None,
+    output: str | None = None,
     registration: str | None = None,
     photometry: str | None = None,
     owner: str | None = None,
@@ -60,9 +60,9 @@ def check_outputs(
     from compositor.images import check_folder, check_output
     from compositor.images.files import check_place
 
-    refuse_inputs([path for path in (picture, registration, photometry, owner, photo_masks) if path is not None], inputs)
-    if picture is not None:
-        check_output(picture, overwrite=overwrite)
+    refuse_inputs([path for path in (output, registration, photometry, owner, photo_masks) if path is not None], inputs)
+    if output is not None:
+        check_output(output, overwrite=overwrite)
     for path in (registration, photometry):
         if path is not None:
             check_place(path, overwrite=overwrite)
@@ -90,12 +90,30 @@ def size_check(*pictures: str | None, crop: bool) -> Callable[[Canvas], None]:
     return check
 
 
-def save_provenance(panorama: Panorama, *, owner: str | None, photo_masks: str | None, overwrite: bool) -> None:
-    """Write which photo each pixel came from, as asked for."""
-    if owner is not None:
-        panorama.save_owner(owner, overwrite=overwrite)
-    if photo_masks is not None:
-        panorama.save_photo_masks(photo_masks, overwrite=overwrite)
+def save_all(panorama: Panorama, outputs: Mapping[str, str | None], *, overwrite: bool, quality: int) -> None:
+    """Write the results that were asked for.
+
+    The picture comes last: it is there only when all went well. Where it fails, «compose» can go on from the registration.
+
+    Parameters
+    ----------
+    panorama : Panorama
+    outputs : mapping
+        Where each goes by what it is, as for ``check_outputs``; what is missing or None is not written.
+    overwrite : bool
+    quality : int
+        Of a JPEG.
+    """
+    if (path := outputs.get("registration")) is not None:
+        panorama.registration.save(path, overwrite=overwrite)
+    if (path := outputs.get("photometry")) is not None:
+        panorama.photometry.save(path, overwrite=overwrite)
+    if (path := outputs.get("owner")) is not None:
+        panorama.save_owner(path, overwrite=overwrite)
+    if (path := outputs.get("photo_masks")) is not None:
+        panorama.save_photo_masks(path, overwrite=overwrite)
+    if (path := outputs.get("output")) is not None:
+        panorama.save(path, overwrite=overwrite, quality=quality)
 
 
 def refuse_inputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:

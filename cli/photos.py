@@ -5,14 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO
 
 import click
 
+from compositor.cli.console import Console
 from compositor.cli.options import Command
+from compositor.errors import first_names
 
-__all__ = ["find_photos", "photo_arguments"]
+__all__ = ["expand", "find_photos", "is_missing", "photo_arguments", "require_photos"]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".avif")
 """What is taken from a folder; a file that is named itself may end in anything."""
@@ -28,8 +30,10 @@ def photo_arguments(command: Command) -> Command:
     return click.argument("photos", nargs=-1, type=click.Path(readable=False))(command)
 
 
-def find_photos(arguments: Iterable[str], more: IO[str] | None) -> list[str]:
+def find_photos(console: Console, arguments: Iterable[str], more: IO[str] | None, outputs: Iterable[str | None] = ()) -> list[str]:
     """Paths of the photos: folders give the image files in them, patterns what they match, both in natural order.
+
+    From a folder neither the ``outputs`` of the command are taken nor panoramas that this program wrote before.
 
     Raises
     ------
@@ -37,14 +41,61 @@ def find_photos(arguments: Iterable[str], more: IO[str] | None) -> list[str]:
         There is none.
     """
     arguments = [*arguments, *(line.rstrip("\r\n") for line in more or () if line.strip())]
-    paths = [path for argument in arguments for path in expand(argument)]
+    taken = {os.path.realpath(output) for output in outputs if output is not None}
+    paths = []
+    for argument in arguments:
+        found = expand(argument)
+        paths += without_results(console, argument, found, taken) if os.path.isdir(argument) else found
     if not paths:
         raise click.UsageError("no photos were given; name files, folders or patterns")
     return paths
 
 
+def without_results(console: Console, folder: str, found: Sequence[str], outputs: set[str]) -> list[str]:
+    """The pictures of a folder that are photos: what was made of them is left behind, and said."""
+    from compositor.images import is_stitched
+    from compositor.images.files import printable
+
+    left = []
+    for path in found:
+        if os.path.realpath(path) in outputs:
+            console.say(f"{printable(path)} is an output of this command and not taken as a photo")
+        elif is_stitched(path):
+            console.leave_out(printable(os.path.basename(path)), "is a panorama that compositor wrote; name the file itself to use it")
+        else:
+            left.append(path)
+    if not left:
+        raise click.UsageError(f"folder {folder} has no photos, only what compositor made; give the photos' folder")
+    return left
+
+
+def require_photos(paths: Sequence[str], least: int) -> None:
+    """Refuse names of files that are not there, unless as many photos as are needed are left without them: then reading warns of each.
+
+    Raises
+    ------
+    click.UsageError
+        Fewer than ``least`` are left.
+    """
+    missing = [path for path in paths if is_missing(path)]
+    if missing and (left := len(paths) - len(missing)) < least:
+        rest = f"{left} of {len(paths)} photos can be found, needed {'is' if least == 1 else 'are'} {least}"
+        raise click.UsageError(f"there is no file {first_names(missing)}; {rest}: correct the name")
+
+
+def is_missing(path: str) -> bool:
+    """Whether there is nothing of this name; not where it may only not be looked at."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def expand(argument: str) -> list[str]:
-    """The files that one argument means; one that does not exist stands for itself, and reading it will say so."""
+    """The files that one argument means; one that does not exist stands for itself."""
     if os.path.isdir(argument):
         found = [entry.path for entry in os.scandir(argument) if entry.name.lower().endswith(ENDINGS) and not entry.name.startswith(".")]
         if not found:

@@ -11,7 +11,7 @@ from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import model_files, options_from
 from compositor.cli.output import check_outputs
-from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.cli.report import report_registration
 from compositor.clock import StageClock
 from compositor.options import RegisterOptions
@@ -45,8 +45,9 @@ def register(
     PHOTOS are files, folders (the photos in them) or patterns.
     """
     hidden = find_masks(masks)
-    sources = without_masks(find_photos(photos, from_file), hidden)
+    sources = without_masks(find_photos(console, photos, from_file), hidden)
     check_outputs(registration=output, inputs=[*sources, *hidden, *model_files(options)], overwrite=overwrite)
+    require_photos(sources, 2)
     with console.progress() as progress:
         clock = StageClock(progress)
         registration = compositor.register(sources, masks=pair_masks(hidden, sources), progress=clock, **options)

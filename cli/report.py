@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compositor.cli.console import Console, one_line
+from compositor.cli.console import Console, named, one_line
 from compositor.options import ComposeOptions
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ def report_panorama(console: Console, command: str, panorama: Panorama, *, secon
         Further fields for ``--json``; ``output`` is where the picture went.
     """
     height, width = panorama.owner.shape
-    projection, used, left_out = panorama.canvas.projection, panorama.used, panorama.left_out
+    registration = with_left_out(panorama.registration, console)
+    projection, used, left_out = panorama.canvas.projection, panorama.used, registration.left_out
     console.say(f"{more['output']}: {width}x{height}, {projection}, {len(used)} of {len(used) + len(left_out)} photos")
-    fields = registration_fields(panorama.registration, seconds)
+    fields = registration_fields(registration, seconds)
     fields |= {"size": [width, height], "projection": projection, "light": light_fields(panorama.photometry)}
     console.result(command, {**fields, **more})
     return 3 if left_out else 0
@@ -43,6 +45,7 @@ def report_panorama(console: Console, command: str, panorama: Panorama, *, secon
 
 def report_registration(console: Console, registration: Registration, *, seconds: Mapping[str, float], output: str) -> int:
     """Tell which photos belong together; the exit code for it."""
+    registration = with_left_out(registration, console)
     used, left_out = registration.cameras, registration.left_out
     console.say(f"{output}: {len(used)} of {len(used) + len(left_out)} photos, error {registration.error:.2f} px")
     console.result("register", {**registration_fields(registration, seconds), "output": output})
@@ -71,6 +74,7 @@ def report_plan(
     masked = any(map(is_masked, used))
     holding = choose_holding(registration, canvas, chosen, used[0].dtype, masked=masked)
     memory = estimate_memory(registration, canvas, chosen, used[0].dtype, masked=masked, holding=holding)
+    registration = with_left_out(registration, console)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}
     lines = [
@@ -82,6 +86,11 @@ def report_plan(
     ]
     console.result("plan", fields, "\n".join(lines))
     return 3 if registration.left_out else 0
+
+
+def with_left_out(registration: Registration, console: Console) -> Registration:
+    """The registration, which also knows what the command itself left out."""
+    return dataclasses.replace(registration, left_out=(*registration.left_out, *console.left_out))
 
 
 def light_fields(photometry: Photometry) -> dict[str, Any]:
@@ -102,7 +111,7 @@ def registration_fields(registration: Registration, seconds: Mapping[str, float]
     """What ``--json`` tells of a registration."""
     return {
         "used": [camera.name for camera in registration.cameras],
-        "left_out": [{"name": name, "reason": reason} for name, reason in registration.left_out],
+        "left_out": named(registration.left_out),
         "model": registration.model,
         "error_px": round(registration.error, 4),
         "confidence": round(registration.confidence, 4),

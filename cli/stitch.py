@@ -12,8 +12,8 @@ import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks, without_masks
 from compositor.cli.options import model_files, options_from
-from compositor.cli.output import check_outputs, output_options, save_provenance, size_check
-from compositor.cli.photos import find_photos, photo_arguments
+from compositor.cli.output import check_outputs, output_options, save_all, size_check
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions, RegisterOptions, RunOptions, StitchOptions
@@ -59,11 +59,12 @@ def stitch(
 
     PHOTOS are files, folders (the photos in them) or patterns.
     """
+    outputs = {"output": output, "registration": registration, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
     hidden, not_looked_at = find_masks(masks), find_masks(feature_masks)
-    sources = without_masks(find_photos(photos, from_file), [*hidden, *not_looked_at])
+    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *not_looked_at])
     inputs = [*sources, *hidden, *not_looked_at, *model_files(options)]
-    outputs = {"picture": output, "registration": registration, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
     check_outputs(**outputs, inputs=inputs, overwrite=overwrite)
+    require_photos(sources, 2)
     shown, looked_at = pair_masks(hidden, sources), pair_masks(not_looked_at, sources)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
@@ -74,24 +75,8 @@ def stitch(
         clock = StageClock(progress)
         panorama = compositor.stitch(sources, masks=shown, feature_masks=looked_at, approve=approve, progress=clock, **options)
         clock("write", 0, 1)
-        # The picture comes last: it is there only when all went well. Where it fails, «compose» can go on from the registration.
-        if registration is not None:
-            panorama.registration.save(registration, overwrite=overwrite)
-        if photometry is not None:
-            panorama.photometry.save(photometry, overwrite=overwrite)
-        save_provenance(panorama, owner=owner, photo_masks=photo_masks, overwrite=overwrite)
-        panorama.save(output, overwrite=overwrite, quality=quality)
-    return report_panorama(
-        console,
-        "stitch",
-        panorama,
-        seconds=clock.seconds(),
-        output=output,
-        registration=registration,
-        photometry=photometry,
-        owner=owner,
-        photo_masks=photo_masks,
-    )
+        save_all(panorama, outputs, overwrite=overwrite, quality=quality)
+    return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), **outputs)
 
 
 def plan(

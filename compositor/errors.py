@@ -7,6 +7,7 @@ Every message is one line that says what was found, what was needed and what to 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 __all__ = [
     "CompositorError",
@@ -18,7 +19,17 @@ __all__ = [
     "RegistrationFileError",
     "TooFewPhotosError",
     "WriteError",
+    "first_names",
 ]
+
+MOST_NAMES = 3
+"""Names that a message lists; of more it tells the number."""
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first few of some names and how many more there are, so that a message stays one line that somebody reads."""
+    shown = ", ".join(names[:MOST_NAMES])
+    return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"
 
 
 class CompositorError(Exception):
@@ -30,13 +41,16 @@ class CompositorError(Exception):
         One line: what was found, what was needed, what to try.
     path : str or os.PathLike, optional
         The file the error is about.
+    left_out : tuple of (str, str), optional
+        Name and reason of every photo that had been left out by then.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None, left_out: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
         self.path = path
+        self.left_out = left_out
 
 
 class OptionError(CompositorError, ValueError):
@@ -68,21 +82,9 @@ class RegistrationFileError(CompositorError):
 
 
 class TooFewPhotosError(CompositorError):
-    """Fewer than two usable photos overlap.
-
-    Parameters
-    ----------
-    message : str
-        One line: what was found, what was needed, what to try.
-    left_out : tuple of (str, str), optional
-        Name and reason of every photo that was left out.
-    """
+    """Fewer than two usable photos overlap; ``left_out`` says why."""
 
     exit_code = 4
-
-    def __init__(self, message: str, *, left_out: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(message)
-        self.left_out = left_out
 
 
 class LimitError(CompositorError):

@@ -1,6 +1,7 @@
 """Every option and its default, once.
 
-The command line is generated from these fields: ``help`` is the text shown there, a ``Literal`` becomes the list of choices.
+The command line is generated from these fields: ``help`` is the text shown there, a ``Literal`` becomes the list of choices. Messages
+name an option as Python does, ``size='400x300'`` or ``size=``; the command line shows it as its own users write it, ``--size 400x300``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ KINDS: dict[Any, tuple[Any, str]] = {
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
     str: ((str, os.PathLike), "a path"),
-    PictureSize: (str, "a size such as '4000x2000', or '4000' for the width"),
+    PictureSize: (str, "a size such as '4000x2000' or (4000, 2000), or '4000' or 4000 for the width"),
 }
 """What a field of each type takes; plain text is always the path of a file or folder, «» for none."""
 
@@ -140,13 +141,20 @@ class RegisterOptions(RunOptions):
         super().__post_init__()
         if self.features in LEARNED and not self.feature_model:
             raise OptionError(
-                f"features={self.features!r} is a network and needs feature_model, an ONNX file of it with its weights; the projects "
+                f"features={self.features!r} is a network and needs feature_model=, an ONNX file of it with its weights; the projects "
                 "LightGlue-ONNX and ALIKED-LightGlue-ONNX publish such files, OpenCV names some in its list of test models; "
                 "sift and orb need none"
             )
         if self.features not in LEARNED and (self.feature_model or self.matcher_model):
             name = "feature_model" if self.feature_model else "matcher_model"
-            raise OptionError(f"{name} does not go with features={self.features!r}; choose aliked or disk, or leave the file away")
+            raise OptionError(f"{name}= does not go with features={self.features!r}; choose aliked or disk, or leave the file away")
+
+
+def _size_text(size: Any) -> Any:
+    """A picture's size as text, given as a whole number or as two; anything else as it is, to be refused where values are checked."""
+    sides = tuple(size) if isinstance(size, tuple | list) else (size,)
+    plain = 1 <= len(sides) <= 2 and all(isinstance(side, numbers.Integral) and not isinstance(side, bool) for side in sides)
+    return "x".join(str(int(side)) for side in sides) if plain else size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,6 +191,7 @@ class ComposeOptions(RunOptions):
         return (int(width), int(height or 0)) if width else None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _size_text(self.size))  # options hold plain values
         super().__post_init__()
         if self.deghost and self.seams != "graphcut":
             raise OptionError(f"deghost moves seams, and seams={self.seams!r} are not moved; leave seams at 'graphcut'")
@@ -190,7 +199,7 @@ class ComposeOptions(RunOptions):
             return
         sides = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", self.size)
         if sides is None or not all(1 <= int(side) <= LARGEST_SIZE for side in sides.groups(default="1")):
-            raise OptionError(f"size={self.size!r} is not {KINDS[PictureSize][1]}, of 1 to {LARGEST_SIZE} px a side")
+            raise OptionError(f"size={self.size!r} is no size such as 4000x2000, or 4000 for the width, of 1 to {LARGEST_SIZE} px a side")
         if self.scale != 1.0:
             raise OptionError(f"size={self.size!r} and scale={self.scale:g} both say how large the panorama is; give one of them")
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import numbers
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from compositor.types import Camera, Canvas, Pixels
 __all__ = ["Panorama"]
 
 PREVIEW_PIXELS = 1_000_000
+MASK_NAME = re.compile(r"\d{3,}_.*\.png", re.DOTALL)
+"""How ``save_photo_masks`` calls its files."""
 STEEPEST = 0.9
 """Sine of the angle above or below the horizon from which on a photo's compass direction means little."""
 
@@ -58,6 +61,11 @@ class Panorama:
     photometry: Photometry
     metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line, as the pixels would flood a prompt."""
+        (h, w), out = self.owner.shape, len(self.left_out)
+        return f"Panorama({w}x{h}, {self.pixels.dtype}, {self.canvas.projection}, {len(self.used)} photos, left out {out})"
 
     @property
     def mask(self) -> NDArray[np.bool_] | Derived:
@@ -173,11 +181,13 @@ class Panorama:
         WriteError
             The file could not be written; what was there before is still there.
         """
-        from compositor.images import panorama_xmp, write_image
+        from compositor.images import creator_xmp, panorama_xmp, write_image
 
         metadata = dict(self.metadata)
         if xmp := panorama_xmp(self.canvas, heading=self._heading()):
             metadata["xmp"] = xmp
+        elif len(self.used) > 1:  # so that it is known again among photos; one photo made right is a photo still
+            metadata["xmp"] = creator_xmp("panorama")
         # Only formats with alpha ask for the mask, and a TIFF strip by strip.
         mask = Derived(self.owner, lambda part: part >= 0, np.bool_)
         write_image(path, self.pixels, mask=mask, metadata=metadata, overwrite=overwrite, quality=quality)
@@ -216,7 +226,8 @@ class Panorama:
             Created if missing. The mask of photo ``used[k - 1]`` is called by k, of three digits at least, and the photo's name:
             ``002_right.png`` for right.jpg.
         overwrite : bool
-            Write into a folder that holds something and replace what has a mask's name there.
+            Write into a folder that holds something and replace what has a mask's name there. Masks that an earlier call wrote there
+            for other photos are removed, anything else stays.
 
         Raises
         ------
@@ -225,17 +236,20 @@ class Panorama:
         WriteError
             A mask could not be written; none has been then, or where some were to be replaced, each is old or new.
         """
-        from compositor.images import write_folder, write_image
+        from compositor.images import creator_xmp, is_photo_mask, write_folder, write_image
 
-        owner = np.asarray(self.owner)
+        owner, told = np.asarray(self.owner), {"xmp": creator_xmp("photo mask")}
 
         def write(place: Path) -> None:
             for k, name in enumerate(self.used):
                 # No name may have more than 255 bytes.
                 stem = os.fsencode(os.path.splitext(os.path.basename(name))[0])[:200].decode(errors="ignore")
-                write_image(place / f"{k + 1:03}_{stem}.png", (owner == k).view(np.uint8) * np.uint8(255))
+                write_image(place / f"{k + 1:03}_{stem}.png", (owner == k).view(np.uint8) * np.uint8(255), metadata=told)
 
-        write_folder(folder, write, overwrite=overwrite)
+        def outdated(file: Path) -> bool:
+            return MASK_NAME.fullmatch(file.name) is not None and is_photo_mask(file)
+
+        write_folder(folder, write, overwrite=overwrite, outdated=outdated)
 
     def _heading(self) -> float | None:
         """Compass direction of the middle column, degrees, where the first photo's file tells the photo's."""

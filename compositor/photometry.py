@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import PhotometryFileError
+from compositor.errors import PhotometryFileError, first_names
 from compositor.images.files import read_record, write_atomically
 
 __all__ = ["MOST_SHOULDER", "PhotoLight", "Photometry", "falloff"]
@@ -50,8 +50,9 @@ def falloff(squared_radius: Floats, terms: Sequence[float] | Floats) -> Floats:
 class PhotoLight(msgspec.Struct, frozen=True):
     """What is done to one photo's light, as a person reads it.
 
-    ``exposure_stops`` is that of green, ``white_balance`` what red and blue get beside green, ``corner_stops`` the light that the lens
-    was found to take from the corners, which is given back.
+    ``exposure_stops`` is that of green, ``white_balance`` what red and blue get beside green, ``corner_stops`` the light that the corners
+    were found to have beside the middle, in stops: -0.5 where the lens took half a stop from them, which is given back, 0 where it took
+    none. ``exposure_stops`` is what the photo got: +0.5 where it was made brighter.
     """
 
     name: str
@@ -141,7 +142,7 @@ class Photometry:
         missing = [name for name in names if self.names.count(name) != 1]
         if missing and (len(names) != len(self.names) or len(missing) < len(names)):
             raise PhotometryFileError(
-                f"{len(names)} photos were given and the photometry does not hold {', '.join(missing)} once; "
+                f"{len(names)} photos were given; the photometry does not hold once: {first_names(missing)}; "
                 f"give its photos by name, or {len(self.names)} others in the same order"
             )
         rows = list(range(len(names))) if missing else [self.names.index(name) for name in names]
@@ -195,5 +196,5 @@ class Photometry:
             The file cannot be read or is no photometry.
         """
         return read_record(
-            path, cls.from_json, PhotometryFileError, called="photometry", advice="give a file that was written with --photometry"
+            path, cls.from_json, PhotometryFileError, called="a photometry file", advice="give a file that was written with --photometry"
         )

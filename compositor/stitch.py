@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compositor.ahead import load_ahead
 from compositor.clock import StageClock
-from compositor.errors import OptionError, ReadError, RegistrationFileError, TooFewPhotosError
+from compositor.errors import CompositorError, OptionError, ReadError, RegistrationFileError, TooFewPhotosError, first_names
 from compositor.heap import give_back_memory
 from compositor.images import MaskSource, masks_by_name, open_photos, open_source, photo_names, with_masks
 from compositor.options import ComposeOptions, CorrectOptions, RegisterOptions, StitchOptions
@@ -302,7 +302,11 @@ def _compose(
     from compositor.compose import compose_photos
 
     give_back_memory()
-    panorama = compose_photos(registration, photos, options, photometry=photometry, approve=approve, progress=clock)
+    try:
+        panorama = compose_photos(registration, photos, options, photometry=photometry, approve=approve, progress=clock)
+    except CompositorError as error:
+        error.left_out = error.left_out or registration.left_out
+        raise
     return dataclasses.replace(panorama, seconds=clock.seconds())
 
 
@@ -319,8 +323,8 @@ def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) ->
     missing = [camera.name for camera in cameras if counts[camera.name] != 1]
     if missing and (len(photos) != len(cameras) or len(missing) < len(cameras)):
         raise RegistrationFileError(
-            f"{len(photos)} photos were given and {', '.join(missing)} of the registration is not among them once; "
-            f"give its {len(cameras)} photos by name, or as many of other names in the same order"
+            f"{len(photos)} photos were given and of the {len(cameras)} registered are not among them once: {first_names(missing)}; "
+            f"give the {len(cameras)} by name, or as many of other names in the same order"
         )
     if missing:
         logger.warning(

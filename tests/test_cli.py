@@ -19,6 +19,9 @@ from compositor.cli.entry import run
 from compositor.errors import WriteError
 from compositor.images import open_photo, write_image
 from compositor.images.write import LONGEST_SIDE
+from compositor.photometry import Photometry
+from compositor.registration import Registration
+from compositor.types import Camera
 
 
 @pytest.fixture
@@ -129,13 +132,16 @@ BAD_SETS = {
     "a copy": (["view-1.png", "copy.png"], 4),
     "a dot and a photo": (["dot.png", "view-1.png"], 4),
     "texts named .jpg": (["text.jpg", "text2.jpg"], 4),
-    "files that are not there": (["missing-1.jpg", "missing-2.jpg"], 4),
+    "files that are not there": (["missing-1.jpg", "missing-2.jpg"], 2),
+    "one photo and a mistyped one": (["view-1.png", "missing.jpg"], 2),
+    "a folder that is not there": (["missing/"], 2),
     "no photos": ([], 2),
     "an empty folder": (["empty"], 2),
     "a pattern without files": (["*.gif"], 2),
     "an unknown option": (["view-1.png", "view-2.png", "--colour"], 2),
     "an unknown choice": (["view-1.png", "view-2.png", "--blend", "magic"], 2),
     "a value out of range": (["view-1.png", "view-2.png", "--scale", "9"], 2),
+    "quiet and verbose": (["view-1.png", "view-2.png", "-q", "-v"], 2),
     "too little memory allowed": (["view-1.png", "view-2.png", "--max-memory", "1"], 5),
 }
 
@@ -273,6 +279,96 @@ def test_compose_takes_renamed_photos_in_order_and_refuses_too_few(command, phot
     code, out, err = command("compose", saved, *renamed[:2], "-o", tmp_path / "c.png")
     assert code == 1
     assert "view-1.png, view-2.png, view-3.png" in one_error(code, out, err)
+    # One that is not there is no photo that is missing on purpose.
+    code, out, err = command("compose", saved, *photos[:2], tmp_path / "mistyped.png", "-o", tmp_path / "c.png")
+    assert code == 2
+    assert "mistyped.png" in one_error(code, out, err)
+
+
+def test_of_many_names_a_message_tells_three(command, photos, tmp_path):
+    eyes = tuple(Camera(f"photo-{k:02}.png", (480, 360), 400.0, (239.5, 179.5), np.eye(3)) for k in range(20))
+    Registration("rotation", eyes).save(tmp_path / "photos.json")
+    line = one_error(*command("compose", tmp_path / "photos.json", *photos, "-o", tmp_path / "a.png"))
+    assert "photo-00.png, photo-01.png, photo-02.png and 17 more" in line
+    assert "photo-03" not in line
+
+
+def test_a_file_of_another_kind_is_told_what_it_is(command, photos, tmp_path):
+    registration, light = tmp_path / "photos.json", tmp_path / "light.json"
+    Registration("rotation", ()).save(registration)
+    Photometry.neutral(["view-1.png"]).save(light)
+    line = one_error(*command("compose", light, *photos, "-o", tmp_path / "a.png"))
+    assert "light.json: is a photometry file, needed is a registration" in line
+    assert "--use-photometry" in line
+    line = one_error(*command("correct", *photos, "-o", tmp_path / "new", "--use-photometry", registration))
+    assert "photos.json: is a registration, needed is a photometry file" in line
+
+
+def test_options_in_messages_are_those_of_the_command_line(command, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = ("stitch", *photos, "-o", "a.png")
+    assert "--size 100 and --scale 0.5 both" in one_error(*command(*line, "--size", "100", "--scale", "0.5"))
+    assert "--features aliked is a network and needs --feature-model, an" in one_error(*command(*line, "--features", "aliked"))
+    assert "--matcher-model does not go with --features sift" in one_error(*command(*line, "--matcher-model", "my net.onnx"))
+    learned = ("--features", "aliked", "--feature-model", "my net.onnx")
+    assert "--feature-model 'my net.onnx' is no file" in one_error(*command(*line, *learned))
+    # A file that is called like an option stays what it is.
+    (tmp_path / "scale=2").write_text("a file")
+    line = one_error(*command("stitch", *photos, "-o", "a.png", "--photometry", "scale=2"))
+    assert "error: scale=2: exists already" in line
+    assert "(--overwrite)" in line
+
+
+def test_failures_are_told_in_json_too(command, bad_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(bad_folder)
+    for arguments, expected, left_out in (
+        (["stitch", "view-1.png", "view-2.png", "--colour"], 2, []),
+        (["stitch", "view-1.png", "text.jpg", "-o", tmp_path / "a.png"], 4, ["text.jpg", "view-1.png"]),
+        (["info", "text.jpg", "text2.jpg"], 1, ["text.jpg", "text2.jpg"]),
+        (["correct", "text.jpg", "-o", tmp_path / "new", "--exposure", "1"], 1, ["text.jpg"]),
+        (["stitch", "view-1.png", "view-2.png", "text.jpg", "-o", tmp_path / "a.png", "--max-memory", "1"], 5, ["text.jpg"]),
+    ):
+        plain, out, err = command(*arguments)
+        assert plain == expected
+        line = one_error(plain, out, err)
+        code, out, err = command(*arguments, "--json")
+        told = json.loads(out)
+        assert code == expected
+        assert (told["schema"], told["command"]) == (1, arguments[0])
+        assert line in err
+        assert line == f"compositor: error: {told['error']}"
+        assert [entry["name"] for entry in told["left_out"]] == left_out
+        assert all(entry["reason"] for entry in told["left_out"])
+
+
+def test_a_folder_does_not_give_what_was_made_of_it(command, photos, tmp_path, monkeypatch):
+    """Run again in the photos' own folder, a command neither takes its output for a photo nor an earlier panorama."""
+    for path in photos:
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    used = [os.path.basename(path) for path in photos]
+    again = ("stitch", ".", "-o", "first.png", "--owner", "owner.png")
+    assert command(*again)[0] == 0
+    code, out, err = command(*again, "--overwrite", "--dry-run", "--json")
+    assert code == 0
+    assert (json.loads(out)["used"], json.loads(out)["left_out"]) == (used, [])
+    assert len(err) == 2
+    assert all("is an output of this command" in line for line in err)
+    os.remove("owner.png")
+    for arguments in (["stitch", ".", "-o", "second.png", "--dry-run"], ["info", "."]):
+        code, out, err = command(*arguments, "--json")
+        told = json.loads(out)
+        assert code == 3
+        assert (told["used"] if "used" in told else [photo["name"] for photo in told["photos"]]) == used
+        assert [entry["name"] for entry in told["left_out"]] == ["first.png"]
+        assert sum("first.png: is a panorama that compositor wrote" in line for line in err) == 1
+    # Whoever names it has it.
+    assert [photo["name"] for photo in json.loads(command("info", "first.png", "--json")[1])["photos"]] == ["first.png"]
+    for name in used:
+        os.remove(name)
+    code, out, err = command("info", ".")
+    assert code == 2
+    assert "has no photos" in one_error(code, out, err)
 
 
 def test_compose_leaves_out_photos_that_are_not_registered(command, photos, bad_folder, tmp_path):
@@ -421,10 +517,10 @@ def test_names_with_line_breaks_stay_on_one_line(command, photos, tmp_path):
     assert len([line for line in err if line.startswith("compositor: warning: ")]) == len(err) == 1
 
 
-def test_traceback_only_with_debug(command, tmp_path):
-    quiet = command("info", tmp_path / "missing.jpg")[2]
+def test_traceback_only_with_debug(command, bad_folder):
+    quiet = command("info", bad_folder / "text.jpg")[2]
     assert not any("Traceback" in line for line in quiet)
-    assert any("Traceback" in line for line in command("info", tmp_path / "missing.jpg", "--debug")[2])
+    assert any("Traceback" in line for line in command("info", bad_folder / "text.jpg", "--debug")[2])
 
 
 def opencv_out_of_memory():

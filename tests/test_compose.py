@@ -365,7 +365,7 @@ def test_too_much_memory_is_refused_before_it_is_taken():
     options = ComposeOptions(max_memory=100)
     holding = Holding(on_disk=True, photos=FEWEST)
     needed = estimate_memory(registration, plan_canvas(registration, options), options, np.dtype(np.uint8), holding=holding)
-    with pytest.raises(LimitError, match=rf"needs {needed / 1e6:.0f} MB.* 100 MB .*no --scale") as caught:
+    with pytest.raises(LimitError, match=rf"needs {needed / 1e6:.0f} MB.* 100 MB .*no scale=") as caught:
         compose_photos(registration, never, options)
     assert caught.value.exit_code == 5
     huge = Registration("rotation", tuple(dataclasses.replace(eye, focal=1e7) for eye in registration.cameras))
@@ -378,9 +378,9 @@ def test_the_scale_that_is_advised_fits():
     photos = [shoot(eye) for eye in registration.cameras]
     canvas, least = plan_canvas(registration, ComposeOptions()), Holding(on_disk=True, photos=FEWEST)
     allowed = 0.97 * estimate_memory(registration, canvas, ComposeOptions(), photos[0].dtype, holding=least) / 1e6
-    with pytest.raises(LimitError, match="try --scale") as caught:
+    with pytest.raises(LimitError, match="try scale=") as caught:
         compose_photos(registration, photos, ComposeOptions(max_memory=allowed))
-    scale = float(re.search(r"--scale ([\d.]+)", str(caught.value))[1])
+    scale = float(re.search(r"scale=([\d.]+)", str(caught.value))[1])
     compose_photos(registration, photos, ComposeOptions(max_memory=allowed, scale=scale))
 
 

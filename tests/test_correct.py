@@ -118,9 +118,22 @@ def test_the_command_corrects_photos_into_a_folder(command, tmp_path):
     expected = compositor.correct(photo, registration=Registration("rotation", (BENT,)), photometry=LIGHT)
     np.testing.assert_array_equal(open_photo(folder / "bent.png").full().pixels, expected.pixels)
     assert command(*line)[0] == 2  # the output exists
-    code, _, err = command("correct", tmp_path / "bent.png", "-o", tmp_path / "light.json")
+    code, _, err = command("correct", tmp_path / "bent.png", "-o", tmp_path / "light.json", "--exposure", 1)
     assert code == 2
     assert "light.json" in err[-1]
+
+
+def test_the_command_says_when_there_is_nothing_to_correct(command, tmp_path):
+    write_image(tmp_path / "bent.png", shoot(BENT).full().pixels)
+    line = ("correct", tmp_path / "bent.png", "-o", tmp_path / "new")
+    code, _, err = command(*line)
+    assert code == 2
+    assert "nothing to correct" in err[-1]
+    assert not (tmp_path / "new").exists()
+    Registration("rotation", (STRAIGHT,)).save(tmp_path / "photos.json")
+    code, _, err = command(*line, "--registration", tmp_path / "photos.json")
+    assert code == 0
+    assert [line for line in err if "nothing is known that would correct bent.png" in line] == err[:1]
 
 
 def test_the_command_takes_numbers_and_does_not_overwrite_its_input(command, tmp_path):

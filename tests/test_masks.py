@@ -263,6 +263,7 @@ def test_a_mask_is_called_like_its_photo(masks, paired):
     [
         (["d.png"], r"mask d\.png belongs to no photo; a\.jpg, for example, has one called a\.png or a_mask\.png"),
         (["a.png", "d.png", "e.png"], r"d\.png belongs to no photo"),
+        (["mask_a.png"], r"mask_a\.png belongs to no photo; if it is that of a\.jpg, call it a\.png or a_mask\.png"),
         (["a.png", "a_mask.png"], r"a\.jpg has two masks, a\.png and a_mask\.png"),
         (["b.png"], r"b\.png belongs to b\.jpg and to b\.tif; call it like the whole name of one, such as b\.jpg\.png"),
     ],
@@ -288,6 +289,29 @@ def test_a_mask_without_photo_is_wrong_usage(folder, views, capfd):
     assert stitched(folder, "--masks", str(folder / "masks")) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert "view-7.png belongs to no photo" in line
+    assert not (folder / "panorama.png").exists()
+
+
+def test_masks_that_are_not_found_or_not_masks_are_told(folder, views, capfd):
+    photos = folder / "photos"
+    write_image(photos / "view-2_mask.png", square_mask(views)[1].astype(np.uint8) * 255)
+    write_image(photos / "view-3_mask.png", square_mask(views)[1].astype(np.uint8) * 255)
+    mask, other = photos / "view-2_mask.png", photos / "view-3_mask.png"
+    for arguments, said in (
+        ([mask, "--masks", mask], f"mask {mask} is given twice"),
+        ([mask, "--masks", photos / ".." / "photos" / mask.name], f"{mask.name} is given twice (as {mask} before)"),
+        ([photos / "view-7_mask.png"], f"there is no mask {photos / 'view-7_mask.png'}; give folders, patterns in quotes"),
+        # What the shell makes of a pattern without quotes.
+        ([mask, other], f"{other} is given as a photo and called like a mask; put patterns of masks in quotes"),
+        (
+            [photos],
+            f"are given as masks too; where masks lie beside their photos, name them by a pattern in quotes, such as '{photos}/*_mask.*'",
+        ),
+    ):
+        capfd.readouterr()
+        assert stitched(folder, "--masks", *map(str, arguments)) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert said in line
     assert not (folder / "panorama.png").exists()
 
 

@@ -221,10 +221,10 @@ def test_networks_do_not_look_at_what_is_masked(opened, files):
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        ({"features": "aliked"}, "features='aliked' is a network and needs feature_model, an ONNX file"),
-        ({"features": "disk"}, "features='disk' is a network and needs feature_model, an ONNX file"),
-        ({"feature_model": "disk.onnx"}, "feature_model does not go with features='sift'"),
-        ({"features": "orb", "matcher_model": "glue.onnx"}, "matcher_model does not go with features='orb'"),
+        ({"features": "aliked"}, "features='aliked' is a network and needs feature_model=, an ONNX file"),
+        ({"features": "disk"}, "features='disk' is a network and needs feature_model=, an ONNX file"),
+        ({"feature_model": "disk.onnx"}, "feature_model= does not go with features='sift'"),
+        ({"features": "orb", "matcher_model": "glue.onnx"}, "matcher_model= does not go with features='orb'"),
         ({"features": "disk", "feature_model": 7}, "feature_model=7 is not a path"),
     ],
 )

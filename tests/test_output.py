@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 import compositor.images.tiff
 from compositor.errors import OutputError, WriteError
-from compositor.images import open_photo, panorama_xmp, write_folder, write_image
+from compositor.images import is_stitched, open_photo, panorama_xmp, write_folder, write_image
 from compositor.images.metadata import exif_for_output, read_exif
 from compositor.panorama import Panorama
 from compositor.photometry import Photometry
@@ -105,7 +106,20 @@ def test_a_plane_tells_viewers_nothing(generator, tmp_path):
     for ending in ("jpg", "png", "tif"):
         path = tmp_path / f"a.{ending}"
         panorama_on(Canvas("plane", 500.0, -32.0, -24.0, (64, 48)), generator).save(path)
-        assert xmp_in(path) is None
+        assert b"GPano" not in xmp_in(path)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_a_panorama_is_known_again_and_a_photo_is_not(generator, tmp_path, ending):
+    path, plane = tmp_path / f"a.{ending}", Canvas("plane", 500.0, -32.0, -24.0, (64, 48))
+    for canvas in (plane, WHOLE):
+        panorama_on(canvas, generator, exif=exif_of_a_phone()).save(path, overwrite=True)
+        assert is_stitched(path)
+    # A single photo whose lens was corrected, a mask, and what is no picture.
+    panorama_on(plane, generator, count=1, exif=exif_of_a_phone()).save(path, overwrite=True)
+    assert not is_stitched(path)
+    panorama_on(plane, generator).save_photo_masks(tmp_path / "masks")
+    assert not any(map(is_stitched, [*(tmp_path / "masks").iterdir(), tmp_path, tmp_path / "nothing.jpg"]))
 
 
 @pytest.mark.parametrize(
@@ -183,6 +197,11 @@ def test_photo_masks_share_the_panorama_out(generator, tmp_path):
     dataclasses.replace(panorama, owner=np.zeros_like(panorama.owner)).save_photo_masks(folder, overwrite=True)
     assert np.asarray(Image.open(folder / "001_right 0.png")).min() == 255
     assert (folder / "notes.txt").read_text() == "mine"
+    # Of fewer photos: masks of the others would be taken for theirs. What merely has such a name, or is a mask by another, stays.
+    shutil.copy(folder / "001_right 0.png", folder / "kept.png")
+    write_image(folder / "007_own.png", np.zeros((48, 64), np.uint8))
+    panorama_on(Canvas("plane", 500.0, 0.0, 0.0, (64, 48)), generator, count=2).save_photo_masks(folder, overwrite=True)
+    assert sorted(os.listdir(folder)) == ["001_right 0.png", "002_left 1.png", "007_own.png", "kept.png", "notes.txt"]
     assert sorted(os.listdir(tmp_path)) == ["masks"]
 
 

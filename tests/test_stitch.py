@@ -35,6 +35,11 @@ def test_the_panorama_knows_where_it_comes_from(panorama, photos, views):
     assert {"read", "features", "match", "adjust", "render"} <= set(panorama.seconds)
 
 
+def test_a_panorama_shows_itself_on_one_line(panorama):
+    height, width = panorama.owner.shape
+    assert repr(panorama) == f"Panorama({width}x{height}, uint8, plane, 3 photos, left out 0)"
+
+
 def test_cameras_are_found(panorama, views):
     errors = camera_errors(panorama.registration.cameras, [view.camera for view in views])
     # A pixel of these views is 0.07 degrees wide; what many matches agree on is far better than one pixel.

@@ -300,7 +300,7 @@ def test_photos_of_a_plane_only_roll():
     flat = dataclasses.replace(camera(), plane=np.array([[2.0, 0, 1], [0, 2.0, -1], [0, 0, 1]]))
     registration = Registration("homography", (flat,))
     for options in ({"yaw": 5}, {"pitch": -5}):
-        with pytest.raises(OptionError, match="only roll"):
+        with pytest.raises(OptionError, match="only roll="):
             compose(registration, [photo_of(np.zeros((90, 120, 3), np.uint8), "photo")], **options)
     with pytest.raises(OptionError, match="fov=50"):
         plan_canvas(registration, ComposeOptions(fov=50))
@@ -315,6 +315,14 @@ def test_photos_of_a_plane_only_roll():
 
 
 @pytest.mark.parametrize(
+    ("size", "text"), [(90, "90"), (np.int64(90), "90"), ((90, 70), "90x70"), ([90, 70], "90x70"), ((90,), "90"), ("90x70", "90x70")]
+)
+def test_a_size_is_text_or_whole_numbers(size, text):
+    assert ComposeOptions(size=size) == ComposeOptions(size=text)
+    assert ComposeOptions(size=size).pixels == ((90, 70) if "x" in text else (90, 0))
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"size": "100", "scale": 0.5}, "size='100' and scale=0.5"),
@@ -324,7 +332,12 @@ def test_photos_of_a_plane_only_roll():
         ({"size": "1e3"}, "4000x2000"),
         ({"size": "-5"}, "4000x2000"),
         ({"size": "99999999"}, "16777216"),
-        ({"size": 100}, "4000x2000"),
+        ({"size": 100.5}, "4000x2000"),
+        ({"size": (100, 50, 3)}, "(4000, 2000)"),
+        ({"size": (100, 50.5)}, "(4000, 2000)"),
+        ({"size": ()}, "(4000, 2000)"),
+        ({"size": True}, "4000 for the width"),
+        ({"size": (0, 50)}, "4000x2000"),
         ({"fov": 400}, "360"),
         ({"fov": -1}, "0"),
         ({"yaw": math.nan}, "yaw"),
@@ -348,9 +361,9 @@ def test_a_size_that_fits_is_advised():
     least = Holding(on_disk=True, photos=FEWEST)
     allowed = 0.95 * estimate_memory(registration, plan_canvas(registration, options), options, dtype, holding=least) / 1e6
     limited = dataclasses.replace(options, max_memory=allowed)
-    with pytest.raises(LimitError, match=r"try --size \d+x\d+, ") as caught:
+    with pytest.raises(LimitError, match=r"try size='\d+x\d+', ") as caught:
         choose_holding(registration, plan_canvas(registration, limited), limited, dtype)
-    smaller = dataclasses.replace(limited, size=re.search(r"--size (\d+x\d+)", str(caught.value))[1])
+    smaller = dataclasses.replace(limited, size=re.search(r"size='(\d+x\d+)'", str(caught.value))[1])
     choose_holding(registration, plan_canvas(registration, smaller), smaller, dtype)
 
 

@@ -51,7 +51,7 @@ def _check_reach(cameras: Sequence[Camera], projection: str, limited: bool) -> N
         directions = border_directions(camera)
         if camera.plane is not None:
             if projection != "plane":
-                raise OptionError(f"projection {projection!r} cannot show {camera.name}, which is a photo of a plane; choose plane or auto")
+                raise OptionError(f"projection={projection!r} cannot show {camera.name}, which is a photo of a plane; choose plane or auto")
             if directions[:, 2].min() <= 0:
                 raise OptionError(f"{camera.name} looks beyond the horizon of the plane it is to be drawn on; leave that photo out")
             continue
@@ -63,9 +63,9 @@ def _check_reach(cameras: Sequence[Camera], projection: str, limited: bool) -> N
         else:
             away = math.acos(max(-1.0, directions[:, 2].min()))
         if away > surface.widest:
-            others = "spherical" if surface.cyclic else "cylindrical or spherical, or limit the field of view (fov)"
+            others = "spherical" if surface.cyclic else "cylindrical or spherical, or limit the field of view by fov="
             raise OptionError(
-                f"projection {projection!r} cannot show {camera.name}, which looks {math.degrees(away):.0f} degrees off its middle "
+                f"projection={projection!r} cannot show {camera.name}, which looks {math.degrees(away):.0f} degrees off its middle "
                 f"(at most {math.degrees(surface.widest):.0f} can be drawn); choose {others}"
             )
 
@@ -118,7 +118,7 @@ def plan_canvas(registration: Registration, options: ComposeOptions) -> Canvas:
     if not max(across, down) * scale < LARGEST_SIDE or across * down * scale**2 > LARGEST_AREA:
         raise LimitError(
             f"the panorama would have {across * scale:.3g} x {down * scale:.3g} pixels; "
-            f"at most {LARGEST_SIDE} a side and {LARGEST_AREA} in all can be drawn; try a smaller scale or another projection"
+            f"at most {LARGEST_SIDE} a side and {LARGEST_AREA} in all can be drawn; try a smaller scale= or another projection="
         )
     height = _count(shown.top, shown.bottom, scale)
     canvas = Canvas(projection, scale, shown.left * scale, shown.top * scale, (_count(shown.left, shown.right, scale), height))

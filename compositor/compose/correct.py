@@ -56,10 +56,10 @@ def lens_of(photo: Photo, registration: Registration | None, options: CorrectOpt
         w, h = photo.size
         focal = options.focal or photo.focal
         if focal is None and any(options.distortion):
-            raise OptionError(f"{photo.name} does not tell its focal length, in which the distortion is measured; give focal, in px")
+            raise OptionError(f"{photo.name} does not tell its focal length, in which the distortion is measured; give focal=, in px")
         return Camera(photo.name, photo.size, focal or float(np.hypot(w, h)), ((w - 1) / 2, (h - 1) / 2), np.eye(3), options.distortion)
     if any(options.distortion) or options.focal:
-        raise OptionError("the registration tells focal length and distortion; give it or them")
+        raise OptionError("the registration tells focal= and distortion= already; give it or them")
     found = [camera for camera in registration.cameras if camera.name == photo.name] or list(registration.cameras)
     if len({(camera.size, camera.focal, camera.distortion) for camera in found}) != 1:
         raise RegistrationFileError(
@@ -83,7 +83,7 @@ def light_of(photo: Photo, photometry: Photometry | None, options: CorrectOption
         neutral = Photometry.neutral([photo.name])
         found = dataclasses.replace(neutral, vignetting=np.array([options.vignetting], np.float64))
     elif any(options.vignetting):
-        raise OptionError("the photometry tells the vignetting; give it or its terms")
+        raise OptionError("the photometry tells vignetting= already; give it or the terms")
     elif photometry.names.count(photo.name) == 1:
         found = photometry.fitted_to([photo.name])
     elif len(photometry.names) and (photometry.vignetting == photometry.vignetting[0]).all():

@@ -163,8 +163,8 @@ def choose_holding(
         raise LimitError(
             f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed(least) / MEGABYTE:.0f} MB of "
             f"memory, {allowed / MEGABYTE:.0f} MB are allowed; try "
-            + (f"{smaller}, another --projection" if smaller else "fewer --threads (no --scale is small enough)")
-            + " or a larger --max-memory"
+            + (f"{smaller}, another projection=" if smaller else "fewer threads= (no scale= is small enough)")
+            + " or a larger max_memory="
         )
     check_disk(canvas, np.dtype(dtype))
     photos = FEWEST
@@ -186,7 +186,7 @@ def check_disk(canvas: Canvas, dtype: np.dtype[Any]) -> None:
     if needed > free:
         raise LimitError(
             f"a panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed / MEGABYTE:.0f} MB in the folder for temporary files, "
-            f"{folder}, where {free / MEGABYTE:.0f} MB are free; set TMPDIR to a folder with more room, or try a smaller --scale"
+            f"{folder}, where {free / MEGABYTE:.0f} MB are free; set TMPDIR to a folder with more room, or try a smaller scale="
         )
 
 
@@ -203,10 +203,10 @@ def _what_fits(registration: Registration, options: ComposeOptions, dtype: np.dt
 
 
 def _reduced(options: ComposeOptions, factor: float) -> tuple[ComposeOptions, str]:
-    """Options for a smaller panorama, and the one of them that the command line needs for it."""
+    """Options for a smaller panorama, and the one of them that makes it so."""
     if options.pixels is None:
         scale = float(f"{factor * options.scale:.2g}")
-        return dataclasses.replace(options, scale=scale), f"--scale {scale:g}"
+        return dataclasses.replace(options, scale=scale), f"scale={scale:g}"
     width, height = (max(1, int(side * factor)) if side else 0 for side in options.pixels)
     size = PictureSize(f"{width}x{height}" if height else f"{width}")
-    return dataclasses.replace(options, size=size), f"--size {size}"
+    return dataclasses.replace(options, size=size), f"size={size!r}"

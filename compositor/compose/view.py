@@ -43,7 +43,7 @@ def turned(registration: Registration, options: ComposeOptions) -> Registration:
     if not (options.yaw or options.pitch or options.roll):
         return registration
     if (options.yaw or options.pitch) and any(camera.plane is not None for camera in registration.cameras):
-        raise OptionError("yaw and pitch turn photos that look around; these are photos of a plane, which can only roll")
+        raise OptionError("yaw= and pitch= turn photos that look around; these are photos of a plane, which only roll= can turn")
     back = rotation_of(*np.radians([options.yaw, options.pitch, options.roll]).tolist()).T
     cameras = tuple(camera.looking(_product(back, camera.view)) for camera in registration.cameras)
     return dataclasses.replace(registration, cameras=cameras)
@@ -90,5 +90,5 @@ def _half_field(surface: Projection, projection: str, fov: float) -> float:
     if not 0 < across <= surface.reach[0] * (1 + 1e-9):
         edge = surface.directions(np.array([surface.reach[0]]), np.zeros(1))[0]
         most = math.degrees(2 * math.atan2(edge[0], edge[2]))
-        raise OptionError(f"fov={fov:g} is more than projection {projection!r} can draw, which is {abs(most):.0f} degrees")
+        raise OptionError(f"fov={fov:g} is more than projection={projection!r} can draw, which is {abs(most):.0f} degrees")
     return across

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -34,6 +34,12 @@ T = TypeVar("T")
 
 LARGEST_RECORD = 64 * 2**20
 """Bytes of a registration or photometry that are read; no real one comes near."""
+
+RECORDS = {"compositor registration": "a registration", "compositor photometry": "a photometry file"}
+"""What the files that this program writes for itself are, by their ``format``."""
+
+PLACES = {"a registration": "as registration", "a photometry file": "with --use-photometry"}
+"""Where each of them belongs."""
 
 
 def printable(path: AnyPath) -> str:
@@ -114,7 +120,7 @@ def check_place(path: AnyPath, *, overwrite: bool) -> Path:
         if place.is_symlink() or (place.exists() and not place.is_file()):
             raise OutputError(f"{name}: is not a regular file; give another name", path=path)
         if place.exists() and not overwrite:
-            message = f"{name}: exists already; choose another name or allow it to be overwritten (--overwrite, overwrite=True)"
+            message = f"{name}: exists already; choose another name or allow it to be overwritten (overwrite=True)"
             raise OutputError(message, path=path)
         if not os.access(place.parent, os.W_OK | os.X_OK):
             raise OutputError(f"{name}: nothing may be written in {printable(place.parent)}; choose another folder", path=path)
@@ -134,7 +140,7 @@ def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[Compos
     refusal : type of error
         Raised with the file's name where it cannot be read, is too large or is no such record.
     called : str
-        What it should be, «a registration».
+        What it should be, as ``RECORDS`` calls it.
     advice : str
         Which file to give instead.
     """
@@ -147,7 +153,21 @@ def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[Compos
     try:
         return parse(content)
     except refusal as error:
+        found = what_record(content)
+        if found is not None and found != called:
+            raise refusal(f"{path}: is {found}, needed is {called}; {advice}, and this one {PLACES[found]}", path=path) from error
         raise refusal(f"{path}: {error}", path=path) from error
+
+
+def what_record(content: bytes) -> str | None:
+    """What a file of this program's is, as ``RECORDS`` calls it; None for any other."""
+    import msgspec
+
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return RECORDS.get(found["format"]) if isinstance(found, dict) and isinstance(found.get("format"), str) else None
 
 
 def write_atomically(path: AnyPath, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
@@ -205,7 +225,7 @@ def check_folder(path: AnyPath, *, overwrite: bool) -> Path:
         if not place.is_dir():
             raise OutputError(f"{name}: is not a folder; give another name", path=path)
         if not overwrite and any(place.iterdir()):
-            message = f"{name}: holds something already; choose another folder or allow it to be overwritten (--overwrite, overwrite=True)"
+            message = f"{name}: holds something already; choose another folder or allow it to be overwritten (overwrite=True)"
             raise OutputError(message, path=path)
         if not os.access(place, os.W_OK | os.X_OK):
             raise OutputError(f"{name}: nothing may be written in it; choose another folder", path=path)
@@ -214,7 +234,9 @@ def check_folder(path: AnyPath, *, overwrite: bool) -> Path:
     return place
 
 
-def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: bool) -> None:
+def write_folder(
+    path: AnyPath, write: Callable[[Path], object], *, overwrite: bool, outdated: Callable[[Path], bool] | None = None
+) -> None:
     """Write files into a folder: all of them, or none if one fails; only where files are replaced, each by itself is old or new.
 
     Parameters
@@ -224,7 +246,9 @@ def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: b
     write : callable
         Called with an empty folder to write into.
     overwrite : bool
-        Write into a folder that holds something; what has other names there stays.
+        Write into a folder that holds something; what has other names there stays, unless it is outdated.
+    outdated : callable, optional
+        Tells of a file that stands there under another name whether it is of an earlier time and goes away, once all are written.
 
     Raises
     ------
@@ -240,8 +264,11 @@ def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: b
         part.mkdir()
         write(part)
         if place.is_dir():
-            for file in sorted(part.iterdir()):
+            written = sorted(part.iterdir())
+            for file in written:
                 os.replace(file, place / file.name)
+            if outdated is not None:
+                remove_outdated(place, {part.name, *(file.name for file in written)}, outdated)
         else:
             os.rename(part, place)
     except OSError as error:
@@ -251,6 +278,13 @@ def write_folder(path: AnyPath, write: Callable[[Path], object], *, overwrite: b
         shutil.rmtree(part, ignore_errors=True)
     sync_folder(place)
     sync_folder(place.parent)
+
+
+def remove_outdated(folder: Path, kept: Set[str], outdated: Callable[[Path], bool]) -> None:
+    """Take files away that are ``outdated`` and whose names are not among those kept."""
+    for file in sorted(folder.iterdir()):
+        if file.name not in kept and file.is_file() and not file.is_symlink() and outdated(file):
+            file.unlink()
 
 
 def sync_folder(folder: Path) -> None:

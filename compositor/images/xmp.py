@@ -1,4 +1,4 @@
-"""XMP that tells viewers how a panorama is to be wrapped around whoever looks at it.
+"""XMP that tells viewers how a panorama is to be wrapped around whoever looks at it, and this program what it wrote before.
 
 The properties are those of Google's «Photo Sphere XMP Metadata», https://developers.google.com/streetview/spherical-metadata, which most
 viewers read.
@@ -7,20 +7,36 @@ viewers read.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
+from typing import Literal
 
+from compositor.errors import ReadError
+from compositor.images.files import AnyPath, open_checked
 from compositor.types import Canvas
 
-__all__ = ["panorama_xmp"]
+__all__ = ["creator_xmp", "is_photo_mask", "is_stitched", "panorama_xmp"]
 
 SOFTWARE = "compositor"
 PROJECTION_TYPES = {"spherical": "equirectangular", "cylindrical": "cylindrical"}
 """How the properties call the projections they know."""
 
+PANORAMA_SCHEMA = ("GPano", "http://ns.google.com/photos/1.0/panorama/")
+FILE_SCHEMA = ("xmp", "http://ns.adobe.com/xap/1.0/")
+"""Prefix and name of a group of properties."""
+
+STITCHED = re.compile(rb"(GPano:StitchingSoftware(>|=[\"'])compositor|xmp:CreatorTool(>|=[\"'])compositor panorama)[<\"']")
+PHOTO_MASK = re.compile(rb"xmp:CreatorTool(>|=[\"'])compositor photo mask[<\"']")
+"""As an element, which this program writes, or as an attribute, which programs make of it that write the packet anew."""
+
+HEAD = 2**18
+"""Bytes of a file in which the packet is looked for. Ours stands before the picture, after EXIF and colour profile."""
+
 PACKET = """\
 <?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-  <rdf:Description rdf:about="" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/">
+  <rdf:Description rdf:about="" xmlns:{prefix}="{schema}">
 {properties}
   </rdf:Description>
  </rdf:RDF>
@@ -56,8 +72,38 @@ def panorama_xmp(canvas: Canvas, *, heading: float | None = None) -> bytes | Non
     if heading is not None:
         # Rounded first, since 359.99 rounds to 360.0, which is none.
         properties["PoseHeadingDegrees"] = round(heading, 1) % 360
-    lines = [f"   <GPano:{name}>{value}</GPano:{name}>" for name, value in properties.items()]
-    return PACKET.format(properties="\n".join(lines)).encode()
+    return packet_of(PANORAMA_SCHEMA, properties)
+
+
+def creator_xmp(kind: Literal["panorama", "photo mask"]) -> bytes:
+    """The XMP packet that says no more than that this program wrote a picture, and what it is."""
+    return packet_of(FILE_SCHEMA, {"CreatorTool": f"{SOFTWARE} {kind}"})
+
+
+def packet_of(group: tuple[str, str], properties: Mapping[str, object]) -> bytes:
+    """A packet of properties of one group."""
+    prefix, schema = group
+    lines = [f"   <{prefix}:{name}>{value}</{prefix}:{name}>" for name, value in properties.items()]
+    return PACKET.format(prefix=prefix, schema=schema, properties="\n".join(lines)).encode()
+
+
+def is_stitched(path: AnyPath) -> bool:
+    """Whether a picture's file tells that it is a panorama of this program."""
+    return STITCHED.search(head_of(path)) is not None
+
+
+def is_photo_mask(path: AnyPath) -> bool:
+    """Whether a picture's file tells that this program wrote it as the mask of a photo's part of a panorama."""
+    return PHOTO_MASK.search(head_of(path)) is not None
+
+
+def head_of(path: AnyPath) -> bytes:
+    """The first bytes of a file; none of one that cannot be read, as whoever needs it will say."""
+    try:
+        with open_checked(path) as (file, _):
+            return file.read(HEAD)
+    except ReadError:
+        return b""
 
 
 def cropped_area(canvas: Canvas) -> dict[str, int]:
