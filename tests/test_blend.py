@@ -119,7 +119,7 @@ def test_the_difference_form_is_the_classic_blend(generator):
     sums = empty_pyramid((h, w), 4)
     for k in range(3):
         difference = np.where((masks[k] & (owner != k))[..., None], photos[k] - hard, 0)
-        add_bands(difference.astype(np.float32), (owner == k).astype(np.float32)[..., None], sums, rest=True)
+        add_bands(difference.astype(np.float32), (owner == k).astype(np.float32)[..., None], sums)
     np.testing.assert_allclose(hard + collapse(sums), blended(photos, masks, owner, 4), atol=1e-5)
 
 
@@ -130,7 +130,7 @@ def test_weights_that_do_not_change_leave_no_trace(generator):
     weight[:, 100:] = 1
     difference = np.where(weight > 0, 0, photos[0] - photos[1]).astype(np.float32)
     sums = empty_pyramid((96, 160), 3)
-    add_bands(difference, weight, sums, rest=False)
+    add_bands(difference, weight, sums)
     total = collapse(sums)
     assert np.abs(total[:, 80:120]).max() > 0
     assert (total[:, : 100 - 4 * 8] == 0).all()
@@ -147,7 +147,7 @@ def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels, pool):
     fine = empty_pyramid((h, w), levels)
     for k in range(3):
         difference = np.where((masks[k] & (owner != k))[..., None], photos[k] - hard, 0).astype(np.float32)
-        add_bands(difference, (owner == k).astype(np.float32)[..., None], fine, rest=False)
+        add_bands(difference, (owner == k).astype(np.float32)[..., None], fine)
     reduced = Canvas("plane", 1.0, 0.0, 0.0, (-(-(w - 1) // factor) + 1, -(-(h - 1) // factor) + 1))
     small = []
     for photo, mask in zip(photos, masks, strict=True):

@@ -235,7 +235,7 @@ def _blend_fine(plan: Plan, tile: Tile, pieces: dict[int, _Piece], picture: Floa
             corners = (strip.outer.top, strip.outer.left, piece.box.top, piece.box.left)
             frame = np.array(corners) - np.array([tile.outer.top, tile.outer.left] * 2)
             compare(piece.pixels, piece.valid, frame, picture, owner, weight_owner, k, difference, weight)
-            add_bands(difference, weight, sums, rest=plan.bands <= plan.factor.bit_length() - 1)
+            add_bands(difference, weight, sums)
         blended.append((strip.box.within(tile.outer), collapse(sums)[strip.box.within(strip.outer)]))
     # Only now, since strips overlap by what they need of each other's hard composite.
     for at, bands in blended:
