@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps, gaussian_variance
 from compositor.compose.coarse import blend_coarse
+from compositor.compose.strips import seam_strips
+from compositor.compose.warp import Box
 from compositor.compose.warped import Warped
 from compositor.kernels import pyramid, tile
 from compositor.kernels.rectangle import largest_rectangle
@@ -119,7 +122,7 @@ def test_the_difference_form_is_the_classic_blend(generator):
     sums = empty_pyramid((h, w), 4)
     for k in range(3):
         difference = np.where((masks[k] & (owner != k))[..., None], photos[k] - hard, 0)
-        add_bands(difference.astype(np.float32), (owner == k).astype(np.float32)[..., None], sums, rest=True)
+        add_bands(difference.astype(np.float32), (owner == k).astype(np.float32)[..., None], sums)
     np.testing.assert_allclose(hard + collapse(sums), blended(photos, masks, owner, 4), atol=1e-5)
 
 
@@ -130,7 +133,7 @@ def test_weights_that_do_not_change_leave_no_trace(generator):
     weight[:, 100:] = 1
     difference = np.where(weight > 0, 0, photos[0] - photos[1]).astype(np.float32)
     sums = empty_pyramid((96, 160), 3)
-    add_bands(difference, weight, sums, rest=False)
+    add_bands(difference, weight, sums)
     total = collapse(sums)
     assert np.abs(total[:, 80:120]).max() > 0
     assert (total[:, : 100 - 4 * 8] == 0).all()
@@ -139,15 +142,20 @@ def test_weights_that_do_not_change_leave_no_trace(generator):
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
 def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels, pool):
-    """Fine bands at full size plus the enlarged coarse ones are the blend with all bands, but for what reducing costs."""
+    """Fine bands at full size plus the enlarged coarse ones are the blend with all bands, but for what reducing costs.
+
+    Also where seams cut through detail that the photos do not share.
+    """
     h, w, bands, factor = 193, 385, 5, 2**levels
     photos, masks = scene(generator, (h, w))
+    # About five levels of detail, standard deviation, over six pixels.
+    photos = [photo + 0.2 * cv2.GaussianBlur(generator.normal(0, 1, (h, w, 1)), (0, 0), 3)[..., None] for photo in photos]
     owner = np.clip((np.arange(w) + 6 * np.sin(np.arange(h) / 20)[:, None]).astype(int) * 3 // w, 0, 2)
     hard = np.choose(owner[..., None], photos)
     fine = empty_pyramid((h, w), levels)
     for k in range(3):
         difference = np.where((masks[k] & (owner != k))[..., None], photos[k] - hard, 0).astype(np.float32)
-        add_bands(difference, (owner == k).astype(np.float32)[..., None], fine, rest=False)
+        add_bands(difference, (owner == k).astype(np.float32)[..., None], fine)
     reduced = Canvas("plane", 1.0, 0.0, 0.0, (-(-(w - 1) // factor) + 1, -(-(h - 1) // factor) + 1))
     small = []
     for photo, mask in zip(photos, masks, strict=True):
@@ -158,8 +166,37 @@ def test_coarse_bands_may_come_from_a_reduced_canvas(generator, levels, pool):
     for n in range(levels, 0, -1):
         coarse = enlarged(coarse, (-(-h // 2 ** (n - 1)), -(-w // 2 ** (n - 1))))
     error = np.abs(hard + collapse(fine) + coarse - blended(photos, masks, owner, bands))[:, 30:-30]
-    assert error.mean() < 0.25 / 255
-    assert error.max() < 2 / 255
+    # Labels on every factor-th pixel lie up to half of that beside the owners at full size; without the rest below the fine bands 2.1, 2.0
+    # and 1.8 levels are left.
+    assert error.mean() < 0.05 / 255
+    assert error.max() < {1: 2.5, 2: 1.5, 3: 1.0}[levels] / 255
+
+
+@pytest.mark.parametrize("factor", [2, 8])
+def test_strips_along_seams_lack_nothing(generator, factor):
+    """Bands that are computed strip by strip are those of the whole tile to the last bit, from fewer pixels."""
+    tile, (h, w) = Box(-16 * factor, 32 * factor, 60 * factor + 5, 110 * factor + 3), (78 * factor + 3, 76 * factor + 5)
+    y, x = np.mgrid[:h, :w] / factor
+    owner = np.where(x + 6 * np.sin(y / 9) < 0.6 * y + 10, 0, np.where(y < 60 + 4 * np.sin(x / 5), 1, 2)).astype(np.int16)
+    difference = generator.normal(0, 1, (3, h, w, 3)).astype(np.float32) * (owner != np.arange(3)[:, None, None])[..., None]
+    levels = factor.bit_length() - 1
+
+    def bands(rows, columns):
+        sums = empty_pyramid((rows.stop - rows.start, columns.stop - columns.start), levels)
+        for k in range(3):
+            weight = (owner[rows, columns] == k).astype(np.float32)[..., None]
+            add_bands(np.ascontiguousarray(difference[k, rows, columns]), weight, sums)
+        return collapse(sums)
+
+    expected, found, times = bands(slice(0, h), slice(0, w)), np.zeros((h, w, 3), np.float32), np.zeros((h, w), int)
+    strips = seam_strips(owner, tile, factor)
+    for strip in strips:
+        found[strip.box.within(tile)] += bands(*strip.outer.within(tile))[strip.box.within(strip.outer)]
+        times[strip.box.within(tile)] += 1
+    assert times.max() == 1
+    np.testing.assert_array_equal(found, expected)
+    assert sum(np.prod(strip.outer.shape) for strip in strips) < 0.6 * h * w
+    assert seam_strips(np.zeros_like(owner), tile, factor) == []
 
 
 def test_what_only_one_photo_shows_does_not_stain_the_other_side_of_the_seam(pool):

@@ -18,6 +18,7 @@ from compositor.compose.memory import FEWEST, Holding, most_at_once
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
 from compositor.compose.small import plan_box
+from compositor.compose.warp import Box, Sheet, draw, locate
 from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, restore_highlights
 from compositor.errors import LimitError, RegistrationFileError
 from compositor.geometry.projections import PROJECTIONS, canvas_directions
@@ -26,7 +27,7 @@ from compositor.options import ComposeOptions
 from compositor.photometry import Photometry, falloff
 from compositor.registration import Registration
 from compositor.spool import Spool
-from compositor.types import Camera, Decoded, Photo
+from compositor.types import Camera, Canvas, Decoded, Photo
 
 VORONOI = {"seams": "voronoi"}
 
@@ -101,6 +102,32 @@ def test_identity_placement_keeps_every_bit(generator, dtype, blend):
     np.testing.assert_array_equal(panorama.pixels, noise)
     assert (panorama.owner == 0).all()
     assert (panorama.gains == 1).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, (0.25, 0.5)), (1.0, (0.3, 0.17)), (1.3, (0.1, 0.7))])
+def test_a_resampled_ramp_stays_one(dtype, scale, shift):
+    """Away from rims and blends, at any scale and place."""
+    # Steps as of a ramp over the whole range that is 4096 pixels long.
+    steps = np.array([16.0, 9.0]) if dtype == np.uint16 else np.array([16.0, 9.0]) / 65536
+    y, x = np.mgrid[0:120, 0:160]
+    pixels = np.repeat((1000 * steps[0] + x * steps[0] + y * steps[1])[..., None], 3, axis=2).astype(dtype)
+    eye, photo = camera("photo"), photo_of(pixels, "photo")
+    canvas = Canvas("plane", 150 * scale, shift[0] - 70 * scale, shift[1] - 50 * scale, (int(140 * scale), int(100 * scale)))
+    v, u = np.mgrid[0 : canvas.size[1], 0 : canvas.size[0]]
+    truth = steps[0] * (1000 + (u + canvas.left) / scale + 79.5) + steps[1] * ((v + canvas.top) / scale + 59.5)
+    places = locate(eye, photo.full(), Sheet.of(canvas), Box(0, 0, *canvas.size))
+    linear, _ = draw(eye, photo.full(), places, grading=None, smooth=False)
+    cubic = compose_photos(Registration("rotation", (eye,)), [photo], ComposeOptions(), canvas=canvas).pixels
+    # Places are rounded to multiples of 1/32 px, on which the first ones lie; 1e-6 of the range is what float32 leaves.
+    off = 0 if shift == (0.25, 0.5) else steps.sum() / 64
+    one = 65535 if dtype == np.uint16 else 1
+    assert np.abs(linear - truth[..., None]).max() < off + 1e-6 * one
+    if dtype == np.uint16:
+        assert np.abs(linear - truth[..., None]).max() < 1
+    # OpenCV's bicubic kernel weighs pixels so that their mean place is up to 0.0482 px beside the one that is asked for.
+    rounding = 0.5 if dtype == np.uint16 else 0
+    assert np.abs(cubic - truth[..., None]).max() < off + 0.0482 * steps.sum() + rounding + 1e-6 * one
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
@@ -180,9 +207,7 @@ def rendered(registration, photos, options, side, workers, photometry, holding=I
 @pytest.mark.parametrize(
     ("make", "dtype", "blend"),
     [
-        (row, np.uint16, "multiband"),
-        (full_turn, np.uint8, "multiband"),
-        (full_turn, np.float32, "multiband"),
+        *((make, dtype, "multiband") for make in (row, full_turn) for dtype in (np.uint8, np.uint16, np.float32)),
         (full_turn, np.float32, "feather"),
         (full_turn, np.float32, "poisson"),
     ],
@@ -202,13 +227,14 @@ def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype, blend):
         photos.append(photo_of(pixels, eye.name, mask))
     options, names = ComposeOptions(projection="spherical", blend=blend), tuple(eye.name for eye in registration.cameras)
     light = Photometry(names, generator.uniform(0.9, 1.1, (len(names), 3)), np.array([LENS] * len(names)), 0.5)
-    pixels, owner = rendered(registration, photos, options, 512, 1, light)
+    pixels, owner = rendered(registration, photos, options, 512, 2, light)
     assert len(np.unique(owner)) > 3
-    for side, workers in ((256, 2), (100, 1), (10_000, 2)):
+    for side, workers in ((100, 1), (1000, 2), (10_000, 1)):
         other, other_owner = rendered(registration, photos, options, side, workers, light)
         np.testing.assert_array_equal(other_owner, owner)
         np.testing.assert_array_equal(other, pixels)
-    for photos_held in (None, 1, 3):
+    # Where the panorama lies is no matter of depth, so not every one is tried on disk.
+    for photos_held in (None, 1, 3) if dtype == np.uint16 else (3,) if blend != "multiband" else ():
         on_disk, owner_on_disk = rendered(registration, photos, options, 128, 2, light, Holding(on_disk=True, photos=photos_held))
         assert isinstance(on_disk, Spool)
         np.testing.assert_array_equal(np.asarray(owner_on_disk), owner)

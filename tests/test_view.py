@@ -231,6 +231,49 @@ def test_a_full_turn_of_some_size_wraps(projection, size):
             assert canvas.top == -(canvas.size[1] - 1) / 2
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scale": 0.7},
+        {"size": "400x200"},
+        {"size": "400x170"},
+        {"size": "333"},
+        {"size": "500", "fov": 360},
+        {"size": "300", "fov": 90},
+    ],
+)
+def test_a_full_sphere_is_twice_as_wide_as_high(options):
+    """And its poles are the edges of its first and last row."""
+    canvas = plan_canvas(sphere(), ComposeOptions(projection="spherical", **options))
+    rows = round(math.pi * canvas.scale)
+    assert canvas.size[1] == rows
+    assert canvas.top == pytest.approx(-(rows - 1) / 2)
+    if options.get("fov") != 90:
+        assert canvas.wraps
+        assert canvas.size[0] == 2 * rows
+    if options.get("size") == "400x200":
+        assert canvas.size == (400, 200)
+
+
+def test_a_sphere_that_ends_at_one_pole_begins_there():
+    views = [camera(yaw, 50, size=(128, 128), focal=70.0, name=f"photo {yaw}") for yaw in range(0, 360, 60)]
+    upper = Registration("rotation", (*views, camera(0, 90, size=(128, 128), focal=70.0, name="up")))
+    free = plan_canvas(upper, ComposeOptions(projection="spherical"))
+    fitted = plan_canvas(upper, ComposeOptions(projection="spherical", size="5000x90"))
+    for canvas in (free, fitted):
+        assert canvas.top == pytest.approx(-math.pi / 2 * canvas.scale + 0.5)
+    # Rounding the width down to one that closes takes less than a row.
+    assert fitted.size[1] in (89, 90)
+
+
+@pytest.mark.parametrize(("size", "fov"), [("400x201", 360), ("400x400", 360), ("200x201", 180)])
+def test_a_window_has_as_many_rows_as_are_asked_for(size, fov):
+    """Also one that ends just at the poles, or beyond them."""
+    canvas = plan_canvas(sphere(), ComposeOptions(projection="spherical", size=size, fov=fov))
+    assert canvas.size == tuple(int(side) for side in size.split("x"))
+
+
 def test_a_photo_outside_the_view_shows_nowhere():
     registration = ring()
     panorama = compose(registration, projection="plane", fov=40, yaw=3)

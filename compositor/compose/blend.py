@@ -9,10 +9,15 @@ strips along the seams carry anything, nothing bleeds in from beyond a photo's r
 
 The bands fall into two parts. The fine ones, below the level at which the reduced canvas lives, are computed tile by tile at full size.
 All coarser ones are computed once, on the reduced canvas, whose pixels stand in for that level of the Gaussian pyramids; their sum is a
-small picture that every tile enlarges and adds. Blending happens in the encoded (sRGB) values, exposures matched.
+small picture that every tile enlarges and adds. There H is the mean of the photos by their weights, which is not quite that level of the
+full-size H: along the seams it lacks detail that they cut through. The weighted differences from that mean add up to zero, so what they add
+up to at full size, the rest below a tile's bands, is just what is lacking, and is added too.
+Blending happens in the encoded (sRGB) values, exposures matched.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +38,8 @@ def empty_pyramid(shape: tuple[int, int], levels: int) -> list[Floats]:
     return sums
 
 
-def add_bands(difference: Floats, weight: Floats, sums: list[Floats], *, rest: bool) -> None:
-    """Add a photo's share to the bands of a blend.
+def add_bands(difference: Floats, weight: Floats, sums: list[Floats]) -> None:
+    """Add a photo's share to the bands of a blend and to the rest below them.
 
     Parameters
     ----------
@@ -44,21 +49,14 @@ def add_bands(difference: Floats, weight: Floats, sums: list[Floats], *, rest: b
         The photo's share of every pixel.
     sums : list of (h / 2^i, w / 2^i, 3) float32, in and out
         As ``empty_pyramid`` makes them.
-    rest : bool
-        Add what is left below the bands too; without, it is left to the reduced canvas.
     """
-    levels = len(sums) - 1
-    for level in range(levels):
-        coarse = np.empty_like(sums[level + 1])
+    for total, next_total in itertools.pairwise(sums):
+        coarse, less = np.empty_like(next_total), np.empty((*next_total.shape[:2], 1), np.float32)
         shrink(difference, coarse)
-        add_band(difference, coarse, weight, sums[level])
-        difference = coarse
-        if rest or level + 1 < levels:
-            less = np.empty((*coarse.shape[:2], 1), np.float32)
-            shrink(weight, less)
-            weight = less
-    if rest:
-        sums[levels] += weight * difference
+        shrink(weight, less)
+        add_band(difference, coarse, weight, total)
+        difference, weight = coarse, less
+    sums[-1] += weight * difference
 
 
 def collapse(sums: list[Floats]) -> Floats:

@@ -84,7 +84,7 @@ def plan_canvas(registration: Registration, options: ComposeOptions) -> Canvas:
     -------
     Canvas
         Its first and last pixel centres lie on the photos' outermost ones, or it is a window around the middle of the projection; views
-        all the way round give one that wraps.
+        all the way round give one that wraps. A pole lies on the edge of a pixel, so that a full sphere is twice as wide as it is high.
 
     Raises
     ------
@@ -108,27 +108,30 @@ def plan_canvas(registration: Registration, options: ComposeOptions) -> Canvas:
             f"no photo shows anything of the view that yaw={options.yaw:g}, pitch={options.pitch:g} and fov={options.fov:g} make; "
             "turn it to where photos look, or widen it"
         )
+    # A window of so many rows has just those.
+    poles = (False, False) if size is not None and options.fov and size[1] else _poles(shown, projection)
     scale = float(np.median([resolution(camera) for camera in cameras])) * options.scale
     scale /= min(magnification(camera, projection) for camera in cameras)
     if size is not None and options.fov:
         shown, scale = _window(shown, limits[0], size)
     elif size is not None:
-        scale = _scale_to_fit(shown, size, surface.cyclic) or scale
+        scale = _scale_to_fit(shown, size, surface.cyclic, poles) or scale
     across, down = shown.right - shown.left, shown.bottom - shown.top
     if not max(across, down) * scale < LARGEST_SIDE or across * down * scale**2 > LARGEST_AREA:
         raise LimitError(
             f"the panorama would have {across * scale:.3g} x {down * scale:.3g} pixels; "
             f"at most {LARGEST_SIDE} a side and {LARGEST_AREA} in all can be drawn; try a smaller scale= or another projection="
         )
-    height = _count(shown.top, shown.bottom, scale)
-    canvas = Canvas(projection, scale, shown.left * scale, shown.top * scale, (_count(shown.left, shown.right, scale), height))
+    top, height = _rows(shown, scale, poles)
+    canvas = Canvas(projection, scale, shown.left * scale, top, (_count(shown.left, shown.right, scale), height))
     if not surface.cyclic or (TURN - across) * scale >= 1:
         return canvas
     width = _round_turn(TURN * scale) if size is None else _whole_turn(registration, canvas)
     scale = width / TURN
     if size is not None and options.fov and size[1]:  # as high as asked for, also where the width was rounded
         return Canvas(projection, scale, -math.pi * scale, -(height - 1) / 2, (width, height), wraps=True)
-    return Canvas(projection, scale, -math.pi * scale, shown.top * scale, (width, _count(shown.top, shown.bottom, scale)), wraps=True)
+    top, height = _rows(shown, scale, poles)
+    return Canvas(projection, scale, -math.pi * scale, top, (width, height), wraps=True)
 
 
 def _shown(cameras: Sequence[Camera], projection: str, limits: tuple[float, float]) -> Footprint | None:
@@ -159,18 +162,33 @@ def _window(shown: Footprint, half: float, size: tuple[int, int]) -> tuple[Footp
     return Footprint(left, right, -(height - 1) / 2 / scale, (height - 1) / 2 / scale), scale
 
 
-def _scale_to_fit(shown: Footprint, size: tuple[int, int], cyclic: bool) -> float:
+def _scale_to_fit(shown: Footprint, size: tuple[int, int], cyclic: bool, poles: tuple[bool, bool]) -> float:
     """The scale at which what is shown just fits into a size, whose height may be 0 for any; 0 where it is a single point."""
     across, down = shown.right - shown.left, shown.bottom - shown.top
-    steps = [size[0] if cyclic and across >= TURN else max(size[0] - 1, 0.5), max(size[1] - 1, 0.5) if size[1] else math.inf]
+    steps = [
+        size[0] if cyclic and across >= TURN else max(size[0] - 1, 0.5),
+        max(size[1] - 1 + sum(poles) / 2, 0.5) if size[1] else math.inf,
+    ]
     return min((pixels / extent for pixels, extent in zip(steps, (across, down), strict=True) if extent > 0), default=0.0)
 
 
+def _poles(shown: Footprint, projection: str) -> tuple[bool, bool]:
+    """Whether the upper and the lower end of what is shown are poles of a sphere."""
+    reach = PROJECTIONS[projection].reach[1]
+    return projection == "spherical" and shown.top == -reach, projection == "spherical" and shown.bottom == reach
+
+
+def _rows(shown: Footprint, scale: float, poles: tuple[bool, bool]) -> tuple[float, int]:
+    """Where the first row of what is shown lies, px, and how many rows there are; a pole is the edge of one."""
+    top, bottom = shown.top * scale + poles[0] / 2, shown.bottom * scale - poles[1] / 2
+    return top, _count(top, max(top, bottom), 1.0)
+
+
 def _whole_turn(registration: Registration, canvas: Canvas) -> int:
-    """The width of a full turn, rounded down so that its reduced canvas closes too."""
+    """The width of a full turn, rounded down so that its reduced canvas closes too, and to an even number."""
     width = math.floor(TURN * canvas.scale + 1e-6)
-    factor = plan_reduction(registration, canvas)
-    return max(1, width // factor * factor)
+    step = max(2, plan_reduction(registration, canvas))
+    return max(1, width // step * step)
 
 
 def _count(first: float, last: float, scale: float) -> int:
@@ -180,7 +198,7 @@ def _count(first: float, last: float, scale: float) -> int:
 
 def _round_turn(width: float) -> int:
     """A full turn's width, rounded up so that a reduced canvas closes too; the scale grows by less than two per cent."""
-    step = 1
+    step = 2
     while step < 32 and step * 128 <= width:
         step *= 2
     return int(max(step, math.ceil(width / step) * step))

@@ -95,7 +95,7 @@ def blend_coarse(warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Ca
         difference = np.pad(difference, ((reach, reach), (0, 0), (0, 0)))
         difference = np.pad(difference, ((0, 0), (reach, reach), (0, 0)), mode="wrap" if around else "constant")
         sums = empty_pyramid(grown.shape, bands)
-        add_bands(difference, shares[k], sums, rest=True)
+        add_bands(difference, shares[k], sums)
         shown = grown.clip(Box(frame.left, 0, frame.right, height) if around else Box(grown.left, 0, grown.right, height))
         return shown, collapse(sums)[shown.within(grown)]
 

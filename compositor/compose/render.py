@@ -22,6 +22,7 @@ from compositor.compose.grade import Grading, make_grading
 from compositor.compose.memory import Holding
 from compositor.compose.plan import Plan
 from compositor.compose.shelf import Shelf
+from compositor.compose.strips import seam_strips
 from compositor.compose.tiles import TILE, Tile, cut_tiles, in_order
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.encoding import full_scale
@@ -219,34 +220,26 @@ def _choose_owners(job: _Job, tile: Tile, pieces: dict[int, _Piece]) -> tuple[Ow
 
 
 def _blend_fine(plan: Plan, tile: Tile, pieces: dict[int, _Piece], picture: Floats, owner: Owners, weight_owner: Owners) -> None:
-    """Add the fine bands to a tile's hard composite, in the box around its seams."""
+    """Add the fine bands to a tile's hard composite, in strips along its seams."""
     levels = min(plan.bands, plan.factor.bit_length() - 1)
-    strip = _strip(weight_owner, tile.outer, plan.factor)
-    if not levels or not strip:
+    if not levels:
         return
-    at = strip.within(tile.outer)
-    sums = empty_pyramid(strip.shape, levels)
-    for k, piece in pieces.items():
-        if not piece.box.clip(strip) or not (weight_owner[at] == k).any():
-            continue
-        difference, weight = np.empty((*strip.shape, 3), np.float32), np.empty((*strip.shape, 1), np.float32)
-        corners = (strip.top, strip.left, piece.box.top, piece.box.left)
-        frame = np.array(corners) - np.array([tile.outer.top, tile.outer.left] * 2)
-        compare(piece.pixels, piece.valid, frame, picture, owner, weight_owner, k, difference, weight)
-        add_bands(difference, weight, sums, rest=plan.bands <= plan.factor.bit_length() - 1)
-    picture[at] += collapse(sums)
-
-
-def _strip(owner: Owners, outer: Box, factor: int) -> Box | None:
-    """The part of a tile that its seams' fine bands reach, on the grid of the coarsest of them."""
-    across, down = owner[:, 1:] != owner[:, :-1], owner[1:] != owner[:-1]
-    columns = np.flatnonzero(across.any(axis=0)).tolist() + np.flatnonzero(down.any(axis=0)).tolist()
-    rows = np.flatnonzero(across.any(axis=1)).tolist() + np.flatnonzero(down.any(axis=1)).tolist()
-    if not columns:
-        return None
-    reach = 4 * factor
-    left, top = (outer.left + min(columns) - reach) // factor * factor, (outer.top + min(rows) - reach) // factor * factor
-    return Box(left, top, outer.left + max(columns) + reach + 2, outer.top + max(rows) + reach + 2).clip(outer)
+    blended = []
+    for strip in seam_strips(weight_owner, tile.outer, plan.factor):
+        sums = empty_pyramid(strip.outer.shape, levels)
+        at = strip.outer.within(tile.outer)
+        for k, piece in pieces.items():
+            if not piece.box.clip(strip.outer) or not (weight_owner[at] == k).any():
+                continue
+            difference, weight = np.empty((*strip.outer.shape, 3), np.float32), np.empty((*strip.outer.shape, 1), np.float32)
+            corners = (strip.outer.top, strip.outer.left, piece.box.top, piece.box.left)
+            frame = np.array(corners) - np.array([tile.outer.top, tile.outer.left] * 2)
+            compare(piece.pixels, piece.valid, frame, picture, owner, weight_owner, k, difference, weight)
+            add_bands(difference, weight, sums)
+        blended.append((strip.box.within(tile.outer), collapse(sums)[strip.box.within(strip.outer)]))
+    # Only now, since strips overlap by what they need of each other's hard composite.
+    for at, bands in blended:
+        picture[at] += bands
 
 
 def _correction(plan: Plan, box: Box) -> Floats:

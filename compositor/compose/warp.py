@@ -185,6 +185,8 @@ def draw(camera: Camera, decoded: Decoded, places: Places, *, grading: Grading |
     -----
     Only the part of the photo that is seen is graded and handed to OpenCV, which takes no image of 32,768 pixels or more a side. Positions
     are multiples of 1/32, so moving their origin changes no bit of the result. Beyond its edge the photo goes on with its edge's colour.
+    Of a linear ramp bilinear interpolation shows what lies at the rounded position, up to 1/64 px beside the true one along each axis, and
+    OpenCV's bicubic kernel (Keys' with a = -0.75) what lies up to 0.0482 px beside that.
     """
     h, w = decoded.pixels.shape[:2]
     if not places.used:

@@ -118,7 +118,7 @@ def cropped_area(canvas: Canvas) -> dict[str, int]:
     # ``top`` is the middle of the first row.
     if canvas.projection == "spherical":
         top = max(0, round(canvas.top - 0.5 + canvas.scale * math.pi / 2))
-        # A sphere that is drawn from pole to pole has its poles in the middle of its first and last row.
+        # A window that was asked for may be higher than the sphere.
         full_height = max(round(full_width / 2), top + height)
     else:
         top, full_height = round(canvas.top - 0.5), height
