@@ -35,6 +35,7 @@ Examples:
 @output_options
 @click.option("--use-photometry", type=click.Path(), help="Take what is done to every photo's light from this file.")
 @mask_option("masks", "Masks of what must not be shown.")
+@mask_option("show-masks", "Masks of what must be shown, whatever the other photos show there.")
 @options_from(ComposeOptions)
 @console_options
 @click.pass_obj
@@ -53,6 +54,7 @@ def compose(
     use_photometry: str | None,
     dry_run: bool,
     masks: tuple[str, ...],
+    show_masks: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Draw the panorama of photos that were registered before.
@@ -60,13 +62,13 @@ def compose(
     REGISTRATION is a file that «register» wrote. PHOTOS are its photos, found by name, or as many in the same order.
     """
     outputs = {"output": output, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
-    hidden = find_masks(masks)
-    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), hidden)
-    read = [path for path in (registration, use_photometry, *sources, *hidden) if path is not None]
+    hidden, wanted = find_masks(masks), find_masks(show_masks)
+    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *wanted])
+    read = [path for path in (registration, use_photometry, *sources, *hidden, *wanted) if path is not None]
     check_outputs(**outputs, inputs=read, overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
     require_photos(sources, len(loaded.cameras))
-    of_photos = pair_masks(hidden, sources)
+    of_photos, shown = pair_masks(hidden, sources), pair_masks(wanted, sources)
     light = None if use_photometry is None else compositor.Photometry.load(use_photometry)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
@@ -75,7 +77,9 @@ def compose(
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
         clock = StageClock(progress)
-        panorama = compositor.compose(loaded, sources, masks=of_photos, photometry=light, approve=approve, progress=clock, **options)
+        panorama = compositor.compose(
+            loaded, sources, masks=of_photos, show_masks=shown, photometry=light, approve=approve, progress=clock, **options
+        )
         clock("write", 0, 1)
         save_all(panorama, outputs, overwrite=overwrite, quality=quality)
     return report_panorama(console, "compose", panorama, seconds=clock.seconds(), registration=registration, **outputs)

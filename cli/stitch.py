@@ -35,6 +35,7 @@ Examples:
 @mask_option("masks", "Masks of what must not be looked at and not be shown.")
 @mask_option("feature-masks", "Masks of what must not be looked at to find out where the photos look; it is shown all the same.")
 @click.option("--registration", type=click.Path(), help="Also save where every photo looks, as JSON.")
+@mask_option("show-masks", "Masks of what must be shown, whatever the other photos show there.")
 @options_from(StitchOptions)
 @console_options
 @click.pass_obj
@@ -52,6 +53,7 @@ def stitch(
     dry_run: bool,
     masks: tuple[str, ...],
     feature_masks: tuple[str, ...],
+    show_masks: tuple[str, ...],
     registration: str | None,
     **options: Any,
 ) -> int:
@@ -60,20 +62,22 @@ def stitch(
     PHOTOS are files, folders (the photos in them) or patterns.
     """
     outputs = {"output": output, "registration": registration, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
-    hidden, not_looked_at = find_masks(masks), find_masks(feature_masks)
-    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *not_looked_at])
-    inputs = [*sources, *hidden, *not_looked_at, *model_files(options)]
+    hidden, not_looked_at, wanted = find_masks(masks), find_masks(feature_masks), find_masks(show_masks)
+    sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *not_looked_at, *wanted])
+    inputs = [*sources, *hidden, *not_looked_at, *wanted, *model_files(options)]
     check_outputs(**outputs, inputs=inputs, overwrite=overwrite)
     require_photos(sources, 2)
-    shown, looked_at = pair_masks(hidden, sources), pair_masks(not_looked_at, sources)
+    of_photos, looked_at, shown = (pair_masks(paths, sources) for paths in (hidden, not_looked_at, wanted))
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
-        return plan(console, sources, {"masks": shown, "feature_masks": looked_at}, options, approve)
+        return plan(console, sources, {"masks": of_photos, "feature_masks": looked_at, "show_masks": shown}, options, approve)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
         clock = StageClock(progress)
-        panorama = compositor.stitch(sources, masks=shown, feature_masks=looked_at, approve=approve, progress=clock, **options)
+        panorama = compositor.stitch(
+            sources, masks=of_photos, feature_masks=looked_at, show_masks=shown, approve=approve, progress=clock, **options
+        )
         clock("write", 0, 1)
         save_all(panorama, outputs, overwrite=overwrite, quality=quality)
     return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), **outputs)
@@ -87,13 +91,14 @@ def plan(
     approve: Callable[[Canvas], None],
 ) -> int:
     """Register only, and tell what composing would make."""
-    from compositor.images import masks_by_name, open_photos, photo_names, with_masks
+    from compositor.images import masks_by_name, open_photos, photo_names, with_masks, with_wishes
 
     with console.progress() as progress:
         clock = StageClock(progress)
         photos, unreadable = open_photos(sources)
         for called, of_photos in masks.items():
-            photos = with_masks(photos, masks_by_name(photo_names(sources), of_photos, called))
+            use = with_wishes if called == "show_masks" else with_masks
+            photos = use(photos, masks_by_name(photo_names(sources), of_photos, called))
         registration = compositor.register(photos, progress=clock, **options_of(RegisterOptions, options))
     registration = dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
     return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds(), approve=approve)

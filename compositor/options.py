@@ -193,8 +193,6 @@ class ComposeOptions(RunOptions):
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", _size_text(self.size))  # options hold plain values
         super().__post_init__()
-        if self.deghost and self.seams != "graphcut":
-            raise OptionError(f"deghost moves seams, and seams={self.seams!r} are not moved; leave seams at 'graphcut'")
         if not self.size:
             return
         sides = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", self.size)

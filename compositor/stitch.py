@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from compositor.ahead import load_ahead
 from compositor.clock import StageClock
 from compositor.errors import CompositorError, OptionError, ReadError, RegistrationFileError, TooFewPhotosError, first_names
 from compositor.heap import give_back_memory
-from compositor.images import MaskSource, masks_by_name, open_photos, open_source, photo_names, with_masks
+from compositor.images import MaskSource, masks_by_name, open_photos, open_source, photo_names, with_masks, with_wishes
 from compositor.options import ComposeOptions, CorrectOptions, RegisterOptions, StitchOptions
 from compositor.panorama import Panorama
 from compositor.photometry import Photometry
@@ -33,6 +33,9 @@ Masks = Iterable[MaskSource | None]
 """One for each photo, in the order of the photos: a picture's file, white where the photo may be used and black where not, or a (h, w)
 bool array, true where it may be used; None for a photo that has none. Each has its photo's size."""
 
+UseMasks = Callable[[Iterable[Photo], Mapping[str, MaskSource]], list[Photo]]
+"""Hides what masks hide, or shows what they show."""
+
 Approve = Callable[[Canvas], object]
 """Called with the canvas of a panorama, before cropping, when nothing has been drawn yet; what it raises ends the work."""
 
@@ -46,6 +49,7 @@ def stitch(
     *,
     masks: Masks | None = None,
     feature_masks: Masks | None = None,
+    show_masks: Masks | None = None,
     matcher: Matcher | None = None,
     approve: Approve | None = None,
     progress: Progress | None = None,
@@ -62,6 +66,8 @@ def stitch(
         What is hidden shows nowhere: where no other photo covers it, the panorama stays empty.
     feature_masks : iterable of path, (h, w) array or None, optional
         What of each photo may be looked at to find out where the photos look; what they hide is shown all the same.
+    show_masks : iterable of path, (h, w) array or None, optional
+        Where each photo is to be shown, white or true, whatever the others show there; the seams go round it.
     matcher : callable, optional
         Finds what two photos have in common, in place of our features: called as matcher(first, second) with two ``Photo`` and returns
         ``Correspondences``, or its two arrays of points, in px of the full-size photos. It is called once for every pair of photos,
@@ -94,6 +100,7 @@ def stitch(
         shown = _masked(opened, sources, masks, "masks")
         looked_at = _masked(shown, sources, feature_masks, "feature_masks")
         registration = _register(looked_at, unreadable, chosen, matcher, clock)
+        shown = _masked(shown, sources, show_masks, "show_masks", with_wishes)
         return _compose(registration, one_photo_per_camera(registration, shown), chosen, clock, approve=approve)
 
 
@@ -143,6 +150,7 @@ def compose(
     photos: Iterable[Source],
     *,
     masks: Masks | None = None,
+    show_masks: Masks | None = None,
     photometry: Photometry | None = None,
     approve: Approve | None = None,
     progress: Progress | None = None,
@@ -159,6 +167,8 @@ def compose(
         many as cameras. Others are not used.
     masks : iterable of path, (h, w) array or None, optional
         What of each photo may be shown: as many as photos, white or true where it may, None for a photo without mask.
+    show_masks : iterable of path, (h, w) array or None, optional
+        Where each photo is to be shown, as for ``stitch``.
     photometry : Photometry, optional
         What to do to the photos' light, from another panorama of them or ``Photometry.load``, found in the same way; by default it is
         estimated as the option ``exposure`` says.
@@ -191,6 +201,7 @@ def compose(
         sources = _listed(photos)
         opened, unreadable = _open(sources, clock)
         opened = _masked(opened, sources, masks, "masks")
+        opened = _masked(opened, sources, show_masks, "show_masks", with_wishes)
         for name, reason in unreadable:
             if any(camera.name == name for camera in registration.cameras):
                 raise ReadError(f"{name}: {reason}; the registration needs it", path=name)
@@ -262,9 +273,9 @@ def _open(sources: Sequence[Source], clock: StageClock) -> tuple[list[Photo], Le
     return open_photos(sources)
 
 
-def _masked(photos: list[Photo], sources: Sequence[Source], masks: Masks | None, called: str) -> list[Photo]:
-    """The photos without what their masks hide; there is one mask for every source, also for those that could not be opened."""
-    return photos if masks is None else with_masks(photos, masks_by_name(photo_names(sources), masks, called))
+def _masked(photos: list[Photo], sources: Sequence[Source], masks: Masks | None, called: str, use: UseMasks = with_masks) -> list[Photo]:
+    """The photos with their masks put to use; there is one mask for every source, also for those that could not be opened."""
+    return photos if masks is None else use(photos, masks_by_name(photo_names(sources), masks, called))
 
 
 def _register(

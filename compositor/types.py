@@ -92,6 +92,8 @@ class Photo:
         Where it was taken: latitude and longitude, degrees.
     turned : int
         Quarter turns clockwise that the file asked for and that were made to have it upright, 0..3. The file may be wrong.
+    wish : Photo or None
+        A picture of the same size, white where this photo is to be shown, whatever others show there.
     metadata : mapping
         What the output keeps: ``exif`` (bytes), ``icc`` (bytes); keys are absent when the file has none.
     """
@@ -106,6 +108,7 @@ class Photo:
     taken: float | None = None
     position: tuple[float, float] | None = None
     turned: int = 0
+    wish: Photo | None = None
     metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def full(self) -> Decoded:

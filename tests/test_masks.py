@@ -119,6 +119,17 @@ def test_what_is_masked_from_the_features_shows_all_the_same(marked, views):
     assert magenta(compositor.stitch(marked, feature_masks=square_mask(views), **HALF_WAY).pixels) > 1000
 
 
+@pytest.mark.parametrize("seams", ["graphcut", "voronoi"])
+def test_what_is_wanted_of_a_photo_is_shown_whatever_others_show(marked, views, seams):
+    """Half way the first photo would show most of the left part of the square, and all of it where they agree best."""
+    registration = compositor.register(marked)
+    square = square_mask(views)[1]
+    corners = np.array([[60.0, 120.0], [159.0, 120.0], [159.0, 219.0], [60.0, 219.0]])
+    shown = compositor.compose(registration, marked, show_masks=[None, ~square, None], seams=seams, exposure="none", blend="none")
+    area = cv2.contourArea(shown.map_points(1, corners).astype(np.float32))
+    assert magenta(shown.pixels) > 0.97 * area  # a rim of a pixel or two may go to either photo
+
+
 def test_what_only_a_masked_photo_covers_stays_empty(views):
     hidden = [np.ones(views[0].pixels.shape[:2], bool), None, None]
     hidden[0][100:200, 20:80] = False
@@ -321,6 +332,9 @@ def test_register_compose_and_dry_runs_take_masks(folder, views, capfd):
     assert run(["register", photos, "--masks", masks, "-o", saved]) == 0
     assert run(["compose", saved, photos, "--masks", masks, "-o", str(folder / "panorama.png"), "--seams", "voronoi"]) == 0
     assert magenta(open_photo(folder / "panorama.png").full().pixels) == 0
+    write_masks(folder / "wanted", [~square_mask(views)[1]], ["view-2.png"])
+    assert run(["compose", saved, photos, "--show-masks", str(folder / "wanted"), "-o", str(folder / "shown.png")]) == 0
+    assert magenta(open_photo(folder / "shown.png").full().pixels) > 5000
     write_image(folder / "masks" / "view-1.png", np.zeros((80, 100), np.uint8))
     for arguments in (["stitch", photos], ["compose", saved, photos]):
         capfd.readouterr()

@@ -11,7 +11,7 @@ from compositor.compose.warp import Box
 from compositor.compose.warped import Warped
 from compositor.types import Canvas
 
-__all__ = ["frame_of", "gather", "gather_frame", "goes_around"]
+__all__ = ["frame_of", "gather", "gather_frame", "goes_around", "raise_at"]
 
 
 def frame_of(photo: Warped) -> Box:
@@ -53,3 +53,12 @@ def gather_frame(picture: NDArray[Any], frame: Box, box: Box, width: int, wraps:
         before = (width - w) // 2  # half of the gap counts as before the frame, half as behind it
         columns = (columns + before) % width - before
     return np.asarray(picture[rows[:, None], np.clip(columns, 0, w - 1)])
+
+
+def raise_at(picture: NDArray[Any], part: NDArray[Any], box: Box, wraps: bool) -> None:
+    """Keep the larger of a reduced picture and a part of it at a box; columns go round where the canvas does, as often as needed."""
+    w = picture.shape[1]
+    for turn in range(box.left // w, -(-box.right // w)) if wraps else (0,):
+        left, right = max(box.left, turn * w), min(box.right, (turn + 1) * w)
+        there = picture[box.top : box.bottom, left - turn * w : right - turn * w]
+        np.maximum(there, part[:, left - box.left : right - box.left], out=there)

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.compose.frames import frame_of, gather
+from compositor.compose.frames import frame_of, gather, raise_at
 from compositor.compose.overlaps import overlaps
-from compositor.compose.warp import Box
 from compositor.compose.warped import Warped
 from compositor.types import Canvas
 
@@ -63,7 +62,7 @@ def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> list[Warped]:
                 supporters[j][b] += alike
     most = np.zeros((height, width), np.uint8)
     for photo, votes in zip(warped, supporters, strict=True):
-        _raise(most, np.where(photo.mask, votes, 0), frame_of(photo), canvas.wraps)
+        raise_at(most, np.where(photo.mask, votes, 0), frame_of(photo), canvas.wraps)
     return [_reluctant(photo, votes, gather(most, frame_of(photo), canvas.wraps)) for photo, votes in zip(warped, supporters, strict=True)]
 
 
@@ -73,15 +72,6 @@ def _blurred(photo: Warped) -> NDArray[np.float32]:
     share = cv2.GaussianBlur(known, (0, 0), BLUR)
     colours = cv2.GaussianBlur(photo.pixels * known[..., None], (0, 0), BLUR)
     return np.asarray(colours / np.maximum(share, 1e-3)[..., None], np.float32)
-
-
-def _raise(most: NDArray[np.uint8], votes: NDArray[np.uint8], frame: Box, wraps: bool) -> None:
-    """Keep the larger of two counts of votes at every place that a frame takes."""
-    w = most.shape[1]
-    for turn in range(frame.left // w, -(-frame.right // w)) if wraps else (0,):
-        left, right = max(frame.left, turn * w), min(frame.right, (turn + 1) * w)
-        part = most[frame.top : frame.bottom, left - turn * w : right - turn * w]
-        np.maximum(part, votes[:, left - frame.left : right - frame.left], out=part)
 
 
 def _reluctant(photo: Warped, votes: NDArray[np.uint8], most: NDArray[np.uint8]) -> Warped:

@@ -115,6 +115,10 @@ def make_plan(
         from compositor.compose.ghosts import vote_out_guests
 
         warped = vote_out_guests(warped, reduced)
+    if wishes := _wishes(registration, photos, sheet, pool):
+        from compositor.compose.wishes import grant_wishes
+
+        warped = grant_wishes(warped, wishes, reduced)
     labels = find_seams(warped, (width, height), wraps=reduced.wraps, method=options.seams)
     labels = spread_labels(labels, reduced.wraps)
     levels, bands, correction, shares, offsets = factor.bit_length() - 1, 0, None, None, None
@@ -132,6 +136,13 @@ def make_plan(
         bands, offsets = levels, tuple(poisson_offsets(warped, labels, reduced))
     needs = find_needs(outlines, labels, shares, reduced.wraps)
     return Plan(canvas, factor, labels, photometry, bands, correction, shares, offsets, needs)
+
+
+def _wishes(registration: Registration, photos: Sequence[Photo], sheet: Sheet, pool: Executor) -> dict[int, NDArray[np.bool_]]:
+    """Where on the reduced canvas photos must be shown, in their frames, by index."""
+    asked = {k: photo.wish for k, photo in enumerate(photos) if photo.wish is not None}
+    drawn = pool.map(draw_small, [registration.cameras[k] for k in asked], asked.values(), itertools.repeat(sheet))
+    return {k: wish.mask & (wish.pixels[..., 0] >= 0.5) for k, (wish, _) in zip(asked, drawn, strict=True)}
 
 
 def _measure_light(

@@ -37,6 +37,8 @@ difference of 0.15, which a blend hides badly. At 0.1 photos that their neighbou
 detour around corners through the middle of things."""
 ROOM = 0.1
 """How far from a border a seam has all the room it needs, in short sides of the photo's frame."""
+FLATTENING = 8.0
+"""How fast depth falls with reluctance: half a unit, that of a pixel that others vote out, leaves 2 % of it."""
 SWEEPS = 2
 """Turns of every photo on the smallest canvas. One finds what six find wherever only two photos overlap."""
 SMALLEST = 20_000
@@ -81,14 +83,15 @@ def find_seams(warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, 
     levels = [(size, [_unrolled(photo, size[0], wraps) for photo in warped])]
     while method == "graphcut" and max(photo.mask.size for photo in levels[-1][1]) > SMALLEST:
         levels.append(_halved(*levels[-1]))
-    smallest = _layers(*levels.pop(), wraps)
-    labels = _deepest(smallest)
+    small_size, small_photos = levels.pop()
+    smallest = _layers(small_size, small_photos, wraps)
+    labels = _deepest(smallest, small_photos)
     if method == "voronoi":
         return labels
     _expand(smallest, labels, np.ones(smallest.shape, np.bool_), SWEEPS)
-    for level in reversed(levels):
-        layers = _layers(*level, wraps)
-        coarse, labels = labels, _deepest(layers)
+    for level_size, photos in reversed(levels):
+        layers = _layers(level_size, photos, wraps)
+        coarse, labels = labels, _deepest(layers, photos)
         seam_costs.refine_labels(coarse, layers.depths, layers.frames, labels)
         near = np.zeros(layers.shape, np.bool_)
         seam_costs.near_seams(labels, wraps, BAND, near)
@@ -202,9 +205,14 @@ def _depth(mask: NDArray[np.bool_], *, around: bool) -> NDArray[np.float32]:
     return np.asarray(depth[1:-1, left : left + mask.shape[1]], np.float32)
 
 
-def _deepest(layers: _Layers) -> NDArray[np.int16]:
+def _deepest(layers: _Layers, photos: Sequence[Warped]) -> NDArray[np.int16]:
+    """Give every pixel to the photo in which it lies deepest; where a photo is reluctant it counts as shallow."""
+    willing = [
+        np.exp(-FLATTENING * photo.reluctance).ravel() if photo.reluctance is not None else np.ones(photo.mask.size) for photo in photos
+    ]
+    depths = np.asarray(layers.depths * np.concatenate(willing), np.float32)
     labels = np.full(layers.shape, -1, np.int16)
-    seam_costs.deepest_photo(layers.depths, layers.frames, np.zeros(layers.shape, np.float32), labels)
+    seam_costs.deepest_photo(depths, layers.frames, np.zeros(layers.shape, np.float32), labels)
     return labels
 
 

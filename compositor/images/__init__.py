@@ -2,7 +2,7 @@
 
 from compositor.images.color import to_common_profile
 from compositor.images.files import check_folder, read_bytes_checked, write_atomically, write_folder
-from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks
+from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks, with_wishes
 from compositor.images.metadata import photo_heading
 from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
 from compositor.images.write import check_output, encode_preview, write_image
@@ -29,6 +29,7 @@ __all__ = [
     "read_mask",
     "to_common_profile",
     "with_masks",
+    "with_wishes",
     "write_atomically",
     "write_folder",
     "write_image",

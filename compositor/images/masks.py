@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError, ReadError
 from compositor.images.files import printable
-from compositor.images.read import open_photo, read_mask
+from compositor.images.read import open_photo, photo_from_array, read_mask
 from compositor.types import Decoded, Decoder, Photo
 
-__all__ = ["MaskSource", "is_masked", "masks_by_name", "with_masks"]
+__all__ = ["MaskSource", "is_masked", "masks_by_name", "with_masks", "with_wishes"]
 
 MaskSource = str | os.PathLike[str] | NDArray[Any]
 """A file whose bright pixels show what to use, or an array that is true there."""
@@ -71,6 +71,18 @@ def with_masks(photos: Iterable[Photo], masks: Mapping[str, MaskSource]) -> list
         return dataclasses.replace(photo, decode=MaskedDecoder(photo.decode, mask, photo.name, photo.size))
 
     return [masked(photo) if photo.name in masks else photo for photo in photos]
+
+
+def with_wishes(photos: Iterable[Photo], masks: Mapping[str, MaskSource]) -> list[Photo]:
+    """Photos that are to be shown where their masks are bright or true; parameters and errors as for ``with_masks``."""
+
+    def wished(photo: Photo) -> Photo:
+        mask = check(masks[photo.name], photo)
+        if isinstance(mask, np.ndarray):
+            return dataclasses.replace(photo, wish=photo_from_array(mask.astype(np.uint8) * 255, photo.name))
+        return dataclasses.replace(photo, wish=open_photo(mask, is_mask=True))
+
+    return [wished(photo) if photo.name in masks else photo for photo in photos]
 
 
 def is_masked(photo: Photo) -> bool:
