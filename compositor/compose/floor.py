@@ -58,24 +58,14 @@ def finish(layers: Layers, *, tone: bool = True, flow: bool = True, membrane: bo
     -------
     Finished
     """
-    toned = layers.with_new(fit_tone(layers).apply(layers.new, layers.new_valid)) if tone else layers
+    from compositor.kernels.membrane import composite
+
+    new = fit_tone(layers).apply(layers.new, layers.new_valid) if tone else layers.new
+    new = new.copy() if new is layers.new else new  # from here on it is changed in place: fresh memory costs more than the work
     if flow:
-        toned = toned.with_new(warp_by(close_gaps(toned), toned.new))
-    new = toned.new + spread_step(toned) if membrane else toned.new
-    if new is not layers.new:
-        new = np.clip(new, 0, 1)
-    weight = _weights(layers, feather)
-    pixels = np.where(layers.owner[..., None], new, np.where(layers.reference_valid[..., None], layers.reference, np.float32(0)))
-    mixed = (weight < 1) & layers.owner
-    share = weight[mixed][:, None]
-    pixels[mixed] += (1 - share) * (layers.reference[mixed] - new[mixed])
+        new = warp_by(close_gaps(layers.with_new(new)), new, out=new)
+    pixels = spread_step(layers.with_new(new)) if membrane else np.zeros_like(new)
+    weight = np.empty(layers.owner.shape, np.float32)
+    masks = layers.reference_valid, layers.new_valid, layers.owner
+    composite((layers.reference, new), masks, layers.inside, np.float32(feather), pixels, new, pixels, weight)
     return Finished(pixels, new, weight)
-
-
-def _weights(layers: Layers, feather: float) -> Floats:
-    """How much of ``new`` shows at every pixel."""
-    weight = layers.owner.astype(np.float32)
-    ring = layers.overlap & layers.owner & (layers.inside < feather)
-    fade = layers.inside[ring] / np.float32(max(feather, 1e-6))
-    weight[ring] = fade * fade * (3 - 2 * fade)
-    return weight

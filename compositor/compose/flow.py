@@ -17,19 +17,27 @@ from compositor.compose.layers import Layers
 __all__ = ["close_gaps", "warp_by"]
 
 Floats = NDArray[np.float32]
+Box = tuple[slice, slice]
 
+TILE, SHARED, SMALLEST = 320, 64, 16
+"""Pixels that the flow is looked for in at a time, that neighbours of such tiles share, where one fades into the other, and that a
+tile has at least."""
 CONTEXT = 32
 """Pixels beside what is bent that the flow may look at."""
 REACH, STRETCH = 8.0, 3.0
 """The flow has faded out this many px behind the seam, and this many more for each px of its size."""
+LISTED = 1 << 14
+"""Pixels that are drawn at a time."""
 FARTHEST = 48.0
-"""Beyond as many px the flow is not looked for."""
+"""The flow has faded out at least after as many px."""
 RETURNS = 0.7
 """Going there and back may end as many px, and a tenth of the way, from where it began."""
 BETTER = 0.8
 """Of the difference between the pictures, squared, what may at most be left where the flow is believed."""
-SMOOTH, WINDOW = 4.0, 5.0
+SMOOTH, WINDOW = 5.0, 5.0
 """Standard deviations, px, over which the flow is smoothed and differences are averaged."""
+ENOUGH = 0.25
+"""Share of believed pixels around one, below which the flow there becomes smaller."""
 LEAST = 0.15
 """Flows that are smaller everywhere, px, are not worth the blur of drawing the picture again."""
 
@@ -45,50 +53,80 @@ def close_gaps(layers: Layers) -> Floats:
     Returns
     -------
     (h, w, 2) float32
-        To be added to x and y, px; zero away from the seam, outside ``owner`` too far to matter, and where nothing is gained.
+        To be added to x and y, px; zero away from the seam, outside ``owner``, and where nothing is gained.
     """
-    flow = np.zeros((*layers.owner.shape, 2), np.float32)
+    shape = layers.owner.shape
+    flow = np.zeros((*shape, 2), np.float32)
     ring = layers.overlap & (layers.inside <= FARTHEST) & (layers.outside <= FARTHEST / 2)
-    box = _box_of(ring, CONTEXT)
-    if box is None:
+    sums, totals = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
+    for corner, box in _tiles(ring):
+        _add_flow(layers, ring, corner, box, sums, totals)
+    places = np.nonzero(ring & (totals > 0) & layers.owner)
+    if not len(places[0]):
         return flow
-    first, second = _gray(layers, box)
-    there, back = _search(first, second), _search(second, first)
-    sure = _believe(first, second, there, back) * ring[box]
-    total = _blur(sure, SMOOTH)
-    smooth = _blur(there * sure[..., None], SMOOTH) / np.maximum(total, 1e-6)[..., None]
-    smooth *= np.minimum(total / 0.25, 1)[..., None]
-    inside, near = layers.inside[box], ring[box] & (layers.inside[box] + layers.outside[box] <= REACH)
-    size = float(np.sqrt((smooth[near] ** 2).sum(axis=1).mean())) if near.any() else 0.0
-    if size < LEAST:
-        return flow
-    left = 1 - np.clip(inside / (REACH + STRETCH * size), 0, 1)
-    flow[box] = smooth * (left * left * (3 - 2 * left))[..., None]
+    total, inside = totals[places][:, None], layers.inside[places]
+    found = sums[places] / np.maximum(total, ENOUGH)
+    near = inside <= REACH
+    size = float(np.sqrt((found[near] ** 2).sum(axis=1).mean(dtype=np.float64))) if near.any() else 0.0
+    if size >= LEAST:
+        left = 1 - np.clip(inside / min(REACH + STRETCH * size, FARTHEST), 0, 1)
+        flow[places] = found * (left * left * (3 - 2 * left))[:, None]
     return flow
 
 
-def warp_by(flow: Floats, picture: Floats) -> Floats:
-    """A picture (h, w, 3) taken from where a flow (h, w, 2) says, px; untouched, to the bit, where the flow is zero."""
-    moved = (flow != 0).any(axis=2)
-    box = _box_of(moved, 0)
-    if box is None:
-        return picture
-    out = picture.copy()
-    y, x = np.mgrid[box].astype(np.float32)
-    drawn = cv2.remap(picture, x + flow[box][..., 0], y + flow[box][..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    np.copyto(out[box], drawn, where=moved[box][..., None])
+def warp_by(flow: Floats, picture: Floats, out: Floats | None = None) -> Floats:
+    """A picture (h, w, 3) taken from where a flow (h, w, 2) says, px; the same to the bit where the flow is zero.
+
+    With ``out``, which may be the picture, only the other pixels are written, there.
+    """
+    y, x = np.nonzero((flow[..., 0] != 0) | (flow[..., 1] != 0))
+    drawn = []
+    for part in range(0, len(y), LISTED):
+        at = y[part : part + LISTED], x[part : part + LISTED]
+        to = flow[at] + np.column_stack([at[1], at[0]]).astype(np.float32)
+        drawn.append(cv2.remap(picture, to[:, None], None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[:, 0])
+    out = picture.copy() if out is None else out
+    if drawn:
+        out[y, x] = np.concatenate(drawn)
     return out
 
 
-def _box_of(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice] | None:
-    """The rows and columns that hold all that is true, and a margin."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return slice(max(rows[0] - margin, 0), rows[-1] + 1 + margin), slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin)
+def _tiles(ring: NDArray[np.bool_]) -> list[tuple[tuple[int, int], Box]]:
+    """Overlapping tiles that hold all of the ring: where each begins, and the part of it around what it holds."""
+    boxes, step = [], TILE - SHARED
+    height, width = ring.shape
+    for top in range(0, max(height - SHARED, 1), step):
+        for left in range(0, max(width - SHARED, 1), step):
+            tile = ring[top : top + TILE, left : left + TILE]
+            rows, columns = np.flatnonzero(tile.any(axis=1)), np.flatnonzero(tile.any(axis=0))
+            if len(rows):
+                down = slice(top + max(int(rows[0]) - CONTEXT, 0), top + min(int(rows[-1]) + 1 + CONTEXT, tile.shape[0]))
+                across = slice(left + max(int(columns[0]) - CONTEXT, 0), left + min(int(columns[-1]) + 1 + CONTEXT, tile.shape[1]))
+                boxes.append(((top, left), (down, across)))
+    return boxes
 
 
-def _gray(layers: Layers, box: tuple[slice, slice]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _add_flow(layers: Layers, ring: NDArray[np.bool_], corner: tuple[int, int], box: Box, sums: Floats, totals: Floats) -> None:
+    """Add a tile's smoothed flow times how sure it is to ``sums``, and how sure it is to ``totals``; less and less towards its rim."""
+    first, second = _gray(layers, box)
+    if min(first.shape) < SMALLEST or np.array_equal(first, second):
+        return
+    there, back = _search(first, second), _search(second, first)
+    sure = _believe(first, second, there, back) * ring[box]
+    share = _share(corner[0], box[0], sums.shape[0])[:, None] * _share(corner[1], box[1], sums.shape[1])
+    totals[box] += _blur(sure, SMOOTH) * share
+    sums[box] += _blur(there * sure[..., None], SMOOTH) * share[..., None]
+
+
+def _share(begin: int, side: slice, length: int) -> Floats:
+    """How much a tile counts along one of its sides: less where another goes on; together all count 1."""
+    place = np.arange(side.start, side.stop)
+    rise = (place - begin + 0.5) / SHARED if begin else np.ones(len(place))
+    fall = (begin + TILE - place - 0.5) / SHARED if begin + TILE < length else np.ones(len(place))
+    return np.asarray(np.clip(np.minimum(rise, fall), 0, 1), np.float32)
+
+
+def _gray(layers: Layers, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Both pictures in gray; where one has nothing it continues with the other, so that nothing moves there."""
     first, second = (
         np.clip(cv2.cvtColor(np.ascontiguousarray(picture[box]), cv2.COLOR_RGB2GRAY) * 255 + 0.5, 0, 255).astype(np.uint8)
@@ -100,21 +138,22 @@ def _gray(layers: Layers, box: tuple[slice, slice]) -> tuple[NDArray[np.uint8], 
 
 def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Floats:
     """Where the pixels of the first picture are in the second: (h, w, 2), px."""
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)  # slower ones, measured behind all that follows, gain nothing
     search.setFinestScale(0)
+    search.setVariationalRefinementIterations(0)
     return np.asarray(search.calc(first, second, None), np.float32)
 
 
 def _believe(first: NDArray[np.uint8], second: NDArray[np.uint8], there: Floats, back: Floats) -> Floats:
     """How sure the flow is, 0 or 1, at every pixel."""
-    y, x = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)
+    y, x = np.indices(first.shape, np.float32)
     to_x, to_y = x + there[..., 0], y + there[..., 1]
     end = there + cv2.remap(back, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     returns = np.hypot(end[..., 0], end[..., 1]) < RETURNS + 0.1 * np.hypot(there[..., 0], there[..., 1])
     one, other = first.astype(np.float32), second.astype(np.float32)
     moved = cv2.remap(other, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     before, after = _blur((one - other) ** 2, WINDOW), _blur((one - moved) ** 2, WINDOW)
-    return (returns & (after < BETTER * before)).astype(np.float32)
+    return np.asarray(returns & (after < BETTER * before), np.float32)
 
 
 def _blur(picture: Floats, sigma: float) -> Floats:

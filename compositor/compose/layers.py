@@ -54,8 +54,7 @@ class Layers:
         """The same, with other pixels in ``new``; what is known of the seam is kept."""
         layers = dataclasses.replace(self, new=new)
         for name in ("overlap", "inside", "outside"):
-            if name in self.__dict__:
-                layers.__dict__[name] = self.__dict__[name]
+            layers.__dict__[name] = getattr(self, name)
         return layers
 
 

@@ -7,6 +7,8 @@ fast as looking at every pixel once.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +18,8 @@ __all__ = ["membrane"]
 
 Floats = NDArray[np.float32]
 
-SURE, WIDTH = 0.15, 4.0
-"""Weight of a single pixel beside the seam, and how it falls with the distance from there, px."""
+SURE, WIDTH = 0.5, 8.0
+"""Weight of a single pixel beside the seam, and the distance from there, px, at which it has fallen to a quarter."""
 MOST = 0.1
 """Differences about as large, full scale, are no step in colour but something else."""
 
@@ -35,27 +37,25 @@ def membrane(layers: Layers) -> Floats:
     (h, w, 3) float32
         Zero where ``new`` does not show and at the end of it that is farthest from the seam.
     """
-    from compositor.kernels.membrane import pull, push
+    from compositor.kernels.membrane import compare, enlarge_faded, pull, push
 
-    seam = layers.inside + layers.outside
-    difference = np.where(layers.overlap[..., None], layers.reference - layers.new, np.float32(0))
-    size = np.abs(difference).max(axis=2)
-    weight = np.where(layers.overlap, SURE / (1 + (seam / WIDTH) ** 2) ** 2 / (1 + (size / MOST) ** 2), 0).astype(np.float32)
-    levels = [(difference, weight)]
+    shape = layers.owner.shape
+    offset, longest = np.zeros((*shape, 3), np.float32), float(layers.inside.max(initial=0))
+    if not math.isfinite(longest) or longest <= 0:
+        return offset
+    levels = [_halved(shape)]
+    limits = np.float32(SURE), np.float32(WIDTH), np.float32(MOST)
+    compare(layers.reference, layers.new, layers.overlap, layers.inside, layers.outside, *limits, *levels[0])
     while max(levels[-1][1].shape) > 1:
-        values, weights = levels[-1]
-        shape = (-(-weights.shape[0] // 2), -(-weights.shape[1] // 2))
-        half = np.empty((*shape, 3), np.float32), np.empty(shape, np.float32)
-        pull(values, weights, *half)
-        levels.append(half)
-    for (coarse, _), (values, weights) in zip(levels[:0:-1], levels[-2::-1], strict=True):
-        push(coarse, values, weights)
-    return difference * _fade(layers)[..., None]
+        levels.append(_halved(levels[-1][1].shape))
+        pull(*levels[-2], *levels[-1])
+    for (coarse, _), fine in zip(levels[:0:-1], levels[-2::-1], strict=True):
+        push(coarse, *fine)
+    enlarge_faded(levels[0][0], layers.owner, layers.inside, np.float32(longest), offset)
+    return offset
 
 
-def _fade(layers: Layers) -> Floats:
-    """One at the seam, zero where ``new`` ends and does not show."""
-    inside = layers.inside
-    if not np.isfinite(inside).all():
-        return np.zeros_like(inside)
-    return np.where(layers.owner, 1 - inside / max(float(inside.max()), 1.0), np.float32(0)).astype(np.float32)
+def _halved(shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Room for the values and weights of a picture half as large."""
+    half = -(-shape[0] // 2), -(-shape[1] // 2)
+    return np.empty((*half, 3), np.float32), np.empty(half, np.float32)

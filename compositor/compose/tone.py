@@ -1,10 +1,11 @@
 """The tone of one picture matched to another's where they overlap.
 
 Channels are mixed and shifted (3 x 4 numbers: exposure, white balance, saturation, haze), then each is bent by a monotone curve of
-straight pieces (what is left of the cameras' tone curves). Both are found together, channel by channel, by Gauss-Newton steps with
-Cauchy's weights, which let go of what moved; they look at means over small cells, so that noise and misalignment by a pixel or two hardly
-count. Weak pulls towards «nothing changes» decide what an overlap leaves open, such as colours that it does not show. (Reinhard and others,
-«Color transfer between images», 2001, match moments; fitting pixel pairs follows Goldman's «Vignette and exposure calibration», 2010.)
+straight pieces (what is left of the cameras' tone curves). Both are found together, channel by channel, by Gauss-Newton steps from the
+median gain on, with weights that let go of what moved (Geman and McClure's, which are Cauchy's squared: with Cauchy's own, one bright
+patch that only one picture shows bends the curve to itself). The steps look at means over small cells, so that noise and misalignment
+by a pixel or two hardly count. Weak pulls towards «nothing changes» decide what an overlap leaves open, such as colours that it does not
+show. (After Goldman, «Vignette and exposure calibration and compensation», PAMI 32(12), 2010, who fits all photos of a set in such a way.)
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ FEWEST, FOR_MATRIX, FOR_CURVE = 12, 100, 300
 """Cells that a shift and gain need, those that mixing channels needs, and those that a curve needs."""
 GAIN, MIX, SHIFT, BEND, STEP = 0.5, 0.1, 0.1, 0.05, 0.02
 """How far from nothing a gain, the share of another channel, a shift, a curve and the bend at one of its knots are expected to be."""
+CUTOFF = 1.5
+"""Residuals that are as many times as large as usual count a quarter, larger ones hardly."""
 FINEST = 0.3 / 255
 """Differences below this say nothing."""
 STEPS = 12
@@ -127,7 +130,7 @@ def _fit_channel(source: Doubles, target: Doubles, channel: int) -> tuple[Double
     curve = even.copy()
     ones = np.column_stack([source, np.ones(len(source))])
     pull, expected = _expectations(row, even, channel, mixes, bends)
-    scale = 0.0
+    row *= np.median(target / source[:, channel])  # up to half of the places may show something else
     for _ in range(STEPS):
         mixed = ones @ row
         piece = np.clip((mixed * PIECES).astype(np.int64), 0, PIECES - 1)
@@ -135,14 +138,14 @@ def _fit_channel(source: Doubles, target: Doubles, channel: int) -> tuple[Double
         slope = (curve[piece + 1] - curve[piece]) * PIECES
         residual = target - (curve[piece] + part * (curve[piece + 1] - curve[piece]))
         scale = max(1.4826 * float(np.median(np.abs(residual))), FINEST)
-        weight = 1 / (1 + (residual / (2 * scale)) ** 2) / scale**2
+        weight = 1 / (1 + (residual / (CUTOFF * scale)) ** 2) ** 2 / scale**2
         design = np.zeros((len(source), 4 + PIECES + 1))
         design[:, :4] = ones * slope[:, None]
         index = np.arange(len(source))
         design[index, 4 + piece], design[index, 5 + piece] = 1 - part, part
         normal = design.T @ (design * weight[:, None]) + pull
         right = design.T @ (weight * residual) + pull @ (expected - np.concatenate([row, curve]))
-        change = np.linalg.solve(normal, right)
+        change: Doubles = np.linalg.solve(normal, right)
         row, curve = row + change[:4], _monotone(curve + change[4:])
         if np.abs(change).max() < 1e-5:
             break
@@ -166,4 +169,4 @@ def _monotone(curve: Doubles) -> Doubles:
     """The curve with no piece too flat or too steep, its middle kept."""
     steps = np.clip(np.diff(curve), FLATTEST / PIECES, STEEPEST / PIECES)
     made = np.concatenate([[0], np.cumsum(steps)])
-    return made + (curve[PIECES // 2] - made[PIECES // 2])
+    return np.asarray(made + (curve[PIECES // 2] - made[PIECES // 2]))
