@@ -11,6 +11,7 @@ show. (After Goldman, «Vignette and exposure calibration and compensation», PA
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ CELLS, SIDES = 12000, (16, 8, 4, 2)
 """Cells that are enough for a fit, and the sides of cells, px: the largest that leaves as many is taken, or the smallest."""
 BLACK, WHITE = 0.008, 0.985
 """Beyond these, a value may be burnt out."""
+COARSE, WORTH, KEPT = (12,), 1.2, 0.9
+"""Sides of cells, px, that are tried too, as texture that is misaligned misleads small ones; how many times better the values must then agree; and
+what part of their difference may at most be left."""
 PIECES = 8
 """Of a curve."""
 FEWEST, FOR_MATRIX, FOR_CURVE = 12, 100, 300
@@ -91,10 +95,21 @@ def fit_tone(layers: Layers) -> Tone:
     Tone
         Neutral where the overlap is too small to tell, or agrees as well without.
     """
-    means = _cells(layers)
-    if len(means) < FEWEST:
+    cells, side = _cells(layers)
+    chosen, least = Tone.neutral(), math.inf
+    for side in dict.fromkeys((side, *COARSE)):
+        tone = _fit(_cells(layers, side)[0])
+        difference = _difference(tone, cells) * (1 if math.isinf(least) else WORTH)
+        if not tone.is_neutral and difference < least:
+            chosen, least = tone, difference
+    return chosen if least < KEPT * _difference(Tone.neutral(), cells) else Tone.neutral()
+
+
+def _fit(cells: Doubles) -> Tone:
+    """The tone that turns cells of ``new`` into those of ``reference``; neutral where they are few, or agree as well without."""
+    if len(cells) < FEWEST:
         return Tone.neutral()
-    target, source = means[:, 0], means[:, 1]
+    target, source = cells[:, 0], cells[:, 1]
     with threadpool_limits(1, user_api="blas"):  # its bytes depend on its threads
         fits = [_fit_channel(source, target[:, k], k) for k in range(3)]
     tone = Tone(np.array([fit[0] for fit in fits], np.float32), np.array([fit[1] for fit in fits], np.float32))
@@ -103,19 +118,28 @@ def fit_tone(layers: Layers) -> Tone:
     return tone if _misfit(after, scale) < 0.95 * _misfit(before, scale) else Tone.neutral()
 
 
-def _cells(layers: Layers) -> Doubles:
-    """Means of ``reference`` and ``new`` over cells of their overlap: (n, 2, 3)."""
+def _difference(tone: Tone, cells: Doubles) -> float:
+    """How far the values that both pictures show are from each other, each sorted by size: wherever they lie, so also where misaligned."""
+    if not len(cells):
+        return 0.0
+    source = tone.apply(cells[None, :, 1].astype(np.float32))[0]
+    shares = np.linspace(0.02, 0.98, 25)
+    return float(np.abs(np.quantile(source, shares, axis=0) - np.quantile(cells[:, 0], shares, axis=0)).mean())
+
+
+def _cells(layers: Layers, side: int = 0) -> tuple[Doubles, int]:
+    """Means of ``reference`` and ``new`` over cells of their overlap, (n, 2, 3), and the cells' side, which is chosen where none is given."""
     from compositor.kernels.tone import average_cells
 
     rows, columns = np.flatnonzero(layers.overlap.any(axis=1)), np.flatnonzero(layers.overlap.any(axis=0))
     if not len(rows):
-        return np.empty((0, 2, 3))
+        return np.empty((0, 2, 3)), side
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     reference, new, overlap = layers.reference[part], layers.new[part], layers.overlap[part]
     shown = np.count_nonzero(overlap)
-    side = next((side for side in SIDES if shown >= CELLS * side**2), SIDES[-1])
+    side = side or next((side for side in SIDES if shown >= CELLS * side**2), SIDES[-1])
     means = np.empty(((overlap.shape[0] // side) * (overlap.shape[1] // side) + 1, 2, 3))
-    return means[: average_cells(reference, new, overlap, side, BLACK, WHITE, means)]
+    return means[: average_cells(reference, new, overlap, side, BLACK, WHITE, means)], side
 
 
 def _misfit(residuals: Doubles, scale: float) -> float:
