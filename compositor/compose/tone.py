@@ -11,7 +11,6 @@ show. (After Goldman, «Vignette and exposure calibration and compensation», PA
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +27,12 @@ CELLS, SIDES = 12000, (16, 8, 4, 2)
 """Cells that are enough for a fit, and the sides of cells, px: the largest that leaves as many is taken, or the smallest."""
 BLACK, WHITE = 0.008, 0.985
 """Beyond these, a value may be burnt out."""
-COARSE, WORTH, KEPT = (12,), 1.2, 0.9
-"""Sides of cells, px, that are tried too, as texture that is misaligned misleads small ones; how many times better the values must then agree; and
-what part of their difference may at most be left."""
+COARSE = 12
+"""Side of cells, px, that are tried too, as texture that is misaligned misleads small ones; so are the sorted values alone."""
+SHARES = np.linspace(0.02, 0.98, 25)
+"""Which of the sorted values are compared."""
+WORTH, KEPT = (1.0, 1.2, 2.0), 0.9
+"""What sorted values' differences count for each of the three, and what part of them may at most be left."""
 PIECES = 8
 """Of a curve."""
 FEWEST, FOR_MATRIX, FOR_CURVE = 12, 100, 300
@@ -95,14 +97,22 @@ def fit_tone(layers: Layers) -> Tone:
     Tone
         Neutral where the overlap is too small to tell, or agrees as well without.
     """
-    cells, side = _cells(layers)
-    chosen, least = Tone.neutral(), math.inf
-    for side in dict.fromkeys((side, *COARSE)):
-        tone = _fit(_cells(layers, side)[0])
-        difference = _difference(tone, cells) * (1 if math.isinf(least) else WORTH)
-        if not tone.is_neutral and difference < least:
-            chosen, least = tone, difference
-    return chosen if least < KEPT * _difference(Tone.neutral(), cells) else Tone.neutral()
+    cells = _cells(layers)
+    fine = _fit(cells)
+    before, difference = _difference(Tone.neutral(), cells), _difference(fine, cells)
+    if len(cells) < FOR_CURVE or _usual_residual(fine, cells) < difference:
+        # Most places agree better than all values do: the rest shows something else.
+        return fine
+    # Texture that is misaligned says little at single places; then what says more about all values together is right.
+    tones = fine, _fit(_cells(layers, COARSE)), _fit(np.quantile(cells, SHARES, axis=0))
+    differences = [_difference(tone, cells) * worth for tone, worth in zip(tones, WORTH, strict=True)]
+    best = int(np.argmin(differences))
+    return tones[best] if differences[best] < KEPT * before else Tone.neutral()
+
+
+def _usual_residual(tone: Tone, cells: Doubles) -> float:
+    """The median difference, at single places, that a tone leaves."""
+    return float(np.median(np.abs(tone.apply(cells[None, :, 1].astype(np.float32))[0] - cells[:, 0])))
 
 
 def _fit(cells: Doubles) -> Tone:
@@ -123,23 +133,22 @@ def _difference(tone: Tone, cells: Doubles) -> float:
     if not len(cells):
         return 0.0
     source = tone.apply(cells[None, :, 1].astype(np.float32))[0]
-    shares = np.linspace(0.02, 0.98, 25)
-    return float(np.abs(np.quantile(source, shares, axis=0) - np.quantile(cells[:, 0], shares, axis=0)).mean())
+    return float(np.abs(np.quantile(source, SHARES, axis=0) - np.quantile(cells[:, 0], SHARES, axis=0)).mean())
 
 
-def _cells(layers: Layers, side: int = 0) -> tuple[Doubles, int]:
-    """Means of ``reference`` and ``new`` over cells of their overlap, (n, 2, 3), and the cells' side, which is chosen where none is given."""
+def _cells(layers: Layers, side: int = 0) -> Doubles:
+    """Means of ``reference`` and ``new`` over cells of their overlap, (n, 2, 3); the cells' side is chosen where none is given."""
     from compositor.kernels.tone import average_cells
 
     rows, columns = np.flatnonzero(layers.overlap.any(axis=1)), np.flatnonzero(layers.overlap.any(axis=0))
     if not len(rows):
-        return np.empty((0, 2, 3)), side
+        return np.empty((0, 2, 3))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     reference, new, overlap = layers.reference[part], layers.new[part], layers.overlap[part]
     shown = np.count_nonzero(overlap)
     side = side or next((side for side in SIDES if shown >= CELLS * side**2), SIDES[-1])
     means = np.empty(((overlap.shape[0] // side) * (overlap.shape[1] // side) + 1, 2, 3))
-    return means[: average_cells(reference, new, overlap, side, BLACK, WHITE, means)], side
+    return means[: average_cells(reference, new, overlap, side, BLACK, WHITE, means)]
 
 
 def _misfit(residuals: Doubles, scale: float) -> float:
