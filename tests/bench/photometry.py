@@ -12,7 +12,6 @@ photometry gives, in dB, beside the same with gains only and with nothing done. 
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -22,9 +21,9 @@ import click
 import numpy as np
 from scenes import SCENES, render_set
 from tables import print_heading, print_row
+from truth import open_views, read_truth, true_photometry, true_registration
 
 import compositor
-from compositor.images import open_photos
 from compositor.photometry import falloff
 
 COLUMNS = "set, photos, exposure error stops, white balance error %, corner error %, shoulder, PSNR dB, with gains only, with nothing"
@@ -48,13 +47,9 @@ def photometry(folders: tuple[Path, ...], seeds: int) -> None:
 
 def measure(folder: Path) -> list[float]:
     """Compose one set and print its row; its numbers."""
-    truth = json.loads((folder / "truth" / "truth.json").read_text())
-    photos, _ = open_photos([folder / view["name"] for view in truth["views"]])
-    cameras = tuple(
-        compositor.Camera(photo.name, photo.size, truth["f"], ((photo.size[0] - 1) / 2, (photo.size[1] - 1) / 2), np.array(view["R"]))
-        for photo, view in zip(photos, truth["views"], strict=True)
-    )
-    registration = compositor.Registration("rotation", cameras)
+    truth = read_truth(folder)
+    photos = open_views(folder, truth)
+    registration = true_registration(photos, truth)
     # Every run cuts the photos alike, half way between them, so that nothing but their light differs.
     full, gains, nothing = (
         compositor.compose(registration, photos, exposure=exposure, seams="voronoi") for exposure in ("full", "gain", "none")
@@ -76,14 +71,6 @@ def measure(folder: Path) -> list[float]:
         numbers.append(psnr(panorama, compositor.compose(registration, photos, photometry=target, seams="voronoi")))
     print_row(folder.name, len(photos), *shown(numbers))
     return [float(number) for number in numbers]
-
-
-def true_photometry(truth: dict[str, Any]) -> compositor.Photometry:
-    """What undoes the exposures, white balances and vignetting that a set was rendered with."""
-    views = truth["views"]
-    gains = np.array([1 / (2.0 ** view["ev"] * np.array(view["wb"])) for view in views])
-    terms = [*truth["vignetting"], 0.0, 0.0][:3]
-    return compositor.Photometry(tuple(view["name"] for view in views), gains, np.array([terms] * len(views)))
 
 
 def psnr(panorama: compositor.Panorama, target: compositor.Panorama) -> float:

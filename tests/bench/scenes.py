@@ -26,7 +26,8 @@ def render_set(folder: Path, *, seed: int = 0, **look: Any) -> Path:
     """Render a set with known cameras into a folder; ``look`` are options of ``compositor.datasets.synthesize.look_around``.
 
     ``truth/truth.json`` holds the focal length ``f`` in px, the radial distortion ``k1``, the lens's ``vignetting`` and ``views``: ``name``
-    and ``R``, camera → world, ``ev``, stops of exposure, and ``wb``, factors on red, green and blue.
+    and ``R``, camera → world, ``ev``, stops of exposure, and ``wb``, factors on red, green and blue. ``picture`` is the scene's file there,
+    ``picture_field_of_view`` its width in radians.
     """
     from skimage.data import stereo_motorcycle
 
@@ -34,13 +35,16 @@ def render_set(folder: Path, *, seed: int = 0, **look: Any) -> Path:
     from compositor.images import write_image
 
     (folder / "truth").mkdir(parents=True)
-    views = render_views(stereo_motorcycle()[0], look_around(seed=seed, **look), seed=seed)
+    picture, field_of_view = stereo_motorcycle()[0], math.radians(70)
+    views = render_views(picture, look_around(seed=seed, **look), picture_field_of_view=field_of_view, seed=seed)
+    write_image(folder / "truth" / "scene.png", picture)
     for view in views:
         write_image(folder / view.camera.name, view.pixels)
     cameras = [
         {"name": v.camera.name, "R": v.camera.rotation.tolist(), "ev": math.log2(v.gain[1]), "wb": (v.gain / v.gain[1]).tolist()}
         for v in views
     ]
-    truth = {"f": views[0].camera.focal, "k1": 0.0, "vignetting": VIGNETTING, "views": cameras}
+    scene = {"picture": "scene.png", "picture_field_of_view": field_of_view}
+    truth = {"f": views[0].camera.focal, "k1": 0.0, "vignetting": VIGNETTING, **scene, "views": cameras}
     (folder / "truth" / "truth.json").write_text(json.dumps(truth, indent=1))
     return folder
