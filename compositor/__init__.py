@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from compositor.compose.floor import close_seam
     from compositor.errors import (
         CompositorError,
         LimitError,
@@ -49,6 +50,7 @@ __all__ = [
     "TooFewPhotosError",
     "WriteError",
     "__version__",
+    "close_seam",
     "compose",
     "correct",
     "register",
@@ -59,6 +61,7 @@ _HOMES = {
     **dict.fromkeys(("stitch", "register", "compose", "correct"), "compositor.stitch"),
     **dict.fromkeys(("Camera", "Correspondences", "Photo"), "compositor.types"),
     "Panorama": "compositor.panorama",
+    "close_seam": "compositor.compose.floor",
     "Photometry": "compositor.photometry",
     "Registration": "compositor.registration",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "compositor.errors"),

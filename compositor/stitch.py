@@ -7,7 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.threads import limit_threads
 from compositor.types import Canvas, Matcher, Photo, Progress
+
+if TYPE_CHECKING:
+    from compositor.compose.layers import Refine
 
 __all__ = ["Source", "compose", "correct", "one_photo_per_camera", "register", "stitch"]
 
@@ -51,6 +54,7 @@ def stitch(
     feature_masks: Masks | None = None,
     show_masks: Masks | None = None,
     matcher: Matcher | None = None,
+    refine: Refine | None = None,
     approve: Approve | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -72,6 +76,9 @@ def stitch(
         Finds what two photos have in common, in place of our features: called as matcher(first, second) with two ``Photo`` and returns
         ``Correspondences``, or its two arrays of points, in px of the full-size photos. It is called once for every pair of photos,
         one call after the other, from the thread that calls ``stitch``. What it finds is checked and refined like our own matches.
+    refine : callable, optional
+        Takes a second look at every seam: called with ``Layers`` of a part of it, returns their composite, (h, w, 3) float32, such as
+        ``compositor.close_seam`` or a refiner of ``compositor.learned``. Taken where the seam then shows less.
     approve : callable, optional
         Called with the panorama's ``Canvas``, before cropping, when the photos are registered and nothing has been drawn yet. What it
         raises ends the work.
@@ -101,7 +108,7 @@ def stitch(
         looked_at = _masked(shown, sources, feature_masks, "feature_masks")
         registration = _register(looked_at, unreadable, chosen, matcher, clock)
         shown = _masked(shown, sources, show_masks, "show_masks", with_wishes)
-        return _compose(registration, one_photo_per_camera(registration, shown), chosen, clock, approve=approve)
+        return _compose(registration, one_photo_per_camera(registration, shown), chosen, clock, refine=refine, approve=approve)
 
 
 def register(
@@ -152,6 +159,7 @@ def compose(
     masks: Masks | None = None,
     show_masks: Masks | None = None,
     photometry: Photometry | None = None,
+    refine: Refine | None = None,
     approve: Approve | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -172,7 +180,7 @@ def compose(
     photometry : Photometry, optional
         What to do to the photos' light, from another panorama of them or ``Photometry.load``, found in the same way; by default it is
         estimated as the option ``exposure`` says.
-    approve : callable, optional
+    refine, approve : callable, optional
         As for ``stitch``.
     progress : callable, optional
         Called as progress(stage, done, total) while work goes on.
@@ -211,7 +219,7 @@ def compose(
         _warn(unused)
         fitting = registration.fitted_to([(photo.name, photo.size) for photo in used])
         light = photometry and photometry.fitted_to([photo.name for photo in used])
-        return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock, light, approve)
+        return _compose(dataclasses.replace(fitting, left_out=(*unreadable, *unused)), used, chosen, clock, light, refine, approve)
 
 
 def correct(
@@ -307,6 +315,7 @@ def _compose(
     options: ComposeOptions,
     clock: StageClock,
     photometry: Photometry | None = None,
+    refine: Refine | None = None,
     approve: Approve | None = None,
 ) -> Panorama:
     """The panorama, which also knows how long everything took."""
@@ -314,7 +323,7 @@ def _compose(
 
     give_back_memory()
     try:
-        panorama = compose_photos(registration, photos, options, photometry=photometry, approve=approve, progress=clock)
+        panorama = compose_photos(registration, photos, options, photometry=photometry, refine=refine, approve=approve, progress=clock)
     except CompositorError as error:
         error.left_out = error.left_out or registration.left_out
         raise

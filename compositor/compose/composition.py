@@ -11,6 +11,7 @@ import numpy as np
 
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.crop import crop_panorama
+from compositor.compose.layers import Refine
 from compositor.compose.memory import choose_holding
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
@@ -36,6 +37,7 @@ def compose_photos(
     *,
     canvas: Canvas | None = None,
     photometry: Photometry | None = None,
+    refine: Refine | None = None,
     approve: Callable[[Canvas], object] | None = None,
     progress: Progress | None = None,
 ) -> Panorama:
@@ -52,6 +54,8 @@ def compose_photos(
         What to draw on; by default one that shows all photos.
     photometry : Photometry, optional
         What to do to the photos' light, in the order of ``registration.cameras``; by default what the overlaps and the options say.
+    refine : callable, optional
+        Composites the two layers of a seam better; what it returns is taken where the seam then shows less.
     approve : callable, optional
         Called with the canvas before anything is drawn; what it raises ends the work.
     progress : callable, optional
@@ -96,5 +100,9 @@ def compose_photos(
             logger.info("%s", light)
         give_back_memory()
         pixels, owner = render(plan, registration.cameras, photos, pool, report, holding=holding)
+    if refine is not None:
+        from compositor.compose.mend import mend_seams
+
+        mend_seams(pixels, owner, registration.cameras, photos, canvas, plan.photometry, refine, report)
     panorama = Panorama(pixels, owner, registration, canvas, plan.photometry, dict(photos[0].metadata))
     return crop_panorama(panorama) if options.crop else panorama

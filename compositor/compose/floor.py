@@ -15,7 +15,7 @@ from compositor.compose.layers import Layers
 from compositor.compose.membrane import membrane as spread_step
 from compositor.compose.tone import fit_tone
 
-__all__ = ["Finished", "finish"]
+__all__ = ["Finished", "close_seam", "finish"]
 
 Floats = NDArray[np.float32]
 
@@ -69,3 +69,11 @@ def finish(layers: Layers, *, tone: bool = True, flow: bool = True, membrane: bo
     masks = layers.reference_valid, layers.new_valid, layers.owner
     composite((layers.reference, new), masks, layers.inside, np.float32(feather), pixels, new, pixels, weight)
     return Finished(pixels, new, weight)
+
+
+def close_seam(layers: Layers) -> Floats:
+    """The composite of two layers whose light was matched before: a refiner for ``stitch`` and ``compose``.
+
+    The photos of a panorama were graded with all their overlaps in view; what few of them tell in one place would only undo that.
+    """
+    return finish(layers, tone=False).pixels

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Layers"]
+__all__ = ["Layers", "Refine"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -56,6 +57,10 @@ class Layers:
         for name in ("overlap", "inside", "outside"):
             layers.__dict__[name] = getattr(self, name)
         return layers
+
+
+Refine = Callable[[Layers], Floats]
+"""Composites two layers so that their seam shows little: (h, w, 3) float32, RGB, encoded, 0..1."""
 
 
 def _distance(mask: Mask) -> Floats:

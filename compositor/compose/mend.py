@@ -1,0 +1,206 @@
+"""A second look at the seams of a panorama: both photos of a seam are drawn again around it, and whoever refines composites them anew.
+
+The panorama is covered by overlapping windows. Where photos meet in one, each two of them are refined; their changes are faded into each
+other and into what is left alone by hats that add up to one, so nothing tells where a window began. What a refiner makes of a seam counts
+only where the seam then shows less than before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.compose.footprint import enlargement
+from compositor.compose.grade import Grading, make_grading
+from compositor.compose.layers import Layers, Refine
+from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
+from compositor.encoding import full_scale
+from compositor.photometry import Photometry
+from compositor.spool import Spool
+from compositor.types import Camera, Canvas, Decoded, Photo, Pixels, Progress
+
+__all__ = ["mend_seams"]
+
+Floats = NDArray[np.float32]
+Owners = NDArray[np.int8] | NDArray[np.int16] | Spool
+
+STEP, SHARED = 512, 192
+"""Canvas px from one window to the next, about, and how many of them it shares with the next."""
+LEAST = 24
+"""Pixels of seam in a window below which it is left alone: ends of seams, which other windows see better."""
+BESIDE = 5
+"""Pixels around a seam in which is measured how much it shows."""
+FAR = 1e4
+"""Pixels from a seam beyond which all are equally far."""
+MOST_OPEN = 3
+"""Photos that are held decoded."""
+
+
+def mend_seams(
+    pixels: Pixels | Spool,
+    owner: Owners,
+    cameras: Sequence[Camera],
+    photos: Sequence[Photo],
+    canvas: Canvas,
+    photometry: Photometry,
+    refine: Refine,
+    progress: Progress,
+) -> None:
+    """Refine a panorama's seams, in place.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8, uint16 or float32
+        Changed.
+    owner : (h, w) int8 or int16
+    cameras, photos : sequence
+        As the panorama was composed from.
+    canvas : Canvas
+    photometry : Photometry
+        What was done to the photos' light.
+    refine : callable
+        Called with the layers of one seam in one window after the other.
+    progress : callable
+        Told of every window.
+    """
+    width, height = canvas.size
+    columns, rows = _edges(width, canvas.wraps), _edges(height, False)
+    opened, white = _Opened(cameras, photos, canvas, photometry), np.float32(full_scale(pixels.dtype))
+    strip = np.zeros((0, width, 3), np.float32)  # what the windows above change of the rows that this row of windows shares with them
+    for n, (top, bottom, hat_down) in enumerate(rows):
+        progress("refine", n, len(rows))
+        change = np.zeros((bottom - top, width, 3), np.float32)
+        change[: len(strip)] = strip
+        for left, right, hat_across in columns:
+            box = Box(left, top, right, bottom)
+            owners = _read(owner, box, canvas)
+            if pairs := _meetings(owners):
+                base = _read(pixels, box, canvas).astype(np.float32) / white
+                part = _mended(opened, pairs, box, owners, base, refine, white)
+                change[:, np.arange(left, right) % width] += part * (hat_down[:, None] * hat_across)[..., None]
+        ready = rows[n + 1][0] - top if n + 1 < len(rows) else bottom - top
+        _finish(pixels, change[:ready], top, white)
+        strip = change[ready:]
+    progress("refine", len(rows), len(rows))
+
+
+def _edges(length: int, wraps: bool) -> list[tuple[int, int, Floats]]:
+    """Where windows begin and end along an axis, and their shares of the pixels between, which add up to one for every pixel."""
+    count = max(1, round(length / STEP))
+    marks = [k * length // count for k in range(count + 1)]
+    if count < 3:
+        return [(0, length, np.ones(length, np.float32))]
+    ramp, half = (np.arange(SHARED, dtype=np.float32) + 0.5) / SHARED, SHARED // 2
+    edges = []
+    for k in range(count):
+        before, after = half if wraps or k > 0 else 0, half if wraps or k + 1 < count else 0
+        begin, end = marks[k] - before, marks[k + 1] + after
+        hat = np.ones(end - begin, np.float32)
+        if before:
+            hat[:SHARED] = ramp
+        if after:
+            hat[-SHARED:] = ramp[::-1]
+        edges.append((begin, end, hat))
+    return edges
+
+
+def _finish(pixels: Pixels | Spool, change: Floats, top: int, white: np.float32) -> None:
+    """Add what is changed to whole rows of the panorama, where anything is."""
+    touched = np.flatnonzero(change.any(axis=(1, 2)))
+    if not len(touched):
+        return
+    rows = slice(top + int(touched[0]), top + int(touched[-1]) + 1)
+    before, part = pixels[rows, :], change[touched[0] : touched[-1] + 1] * white
+    if before.dtype == np.float32:
+        pixels[rows, :] = before + part
+        return
+    after = np.clip(np.rint(before + part), 0, white).astype(before.dtype)
+    pixels[rows, :] = after
+
+
+def _read(picture: Pixels | Owners, box: Box, canvas: Canvas) -> NDArray[Any]:
+    """A part of a picture in memory or on disk; on a canvas that wraps its columns may go round."""
+    rows, width = slice(box.top, box.bottom), canvas.size[0]
+    if box.left >= 0 and box.right <= width:
+        return np.asarray(picture[rows, box.left : box.right])
+    left, right = box.left % width, box.right % width
+    return np.concatenate([picture[rows, left:], picture[rows, :right]], axis=1)
+
+
+def _mended(
+    opened: _Opened, pairs: list[tuple[int, int]], box: Box, owners: NDArray[Any], base: Floats, refine: Refine, white: np.float32
+) -> Floats:
+    """What refining all seams of a window changes in it; a photo between two seams goes over from what one makes of it to the other's."""
+    drawn = {k: opened.draw(k, box) for k in sorted({k for pair in pairs for k in pair})}
+    change, shares = np.zeros_like(base), np.zeros((*box.shape, 1), np.float32)
+    for a, b in pairs:
+        theirs = (owners == a) | (owners == b)
+        layers = Layers(drawn[a][0], drawn[b][0], drawn[a][1] & theirs, drawn[b][1] & theirs, owners == b)
+        distance = np.where(layers.owner, layers.inside, layers.outside)
+        share = np.where(theirs, 1 / (np.minimum(distance, FAR) + 1) ** 2, 0)[..., None].astype(np.float32)
+        shares += share
+        if layers.overlap.any():
+            change += share * _refined(layers, theirs, base, refine, white)
+    return np.asarray(change / np.maximum(shares, np.float32(1e-12)), np.float32)
+
+
+class _Opened:
+    """The last few photos that were decoded, and how each is drawn."""
+
+    def __init__(self, cameras: Sequence[Camera], photos: Sequence[Photo], canvas: Canvas, photometry: Photometry) -> None:
+        self.cameras, self.photos, self.photometry, self.sheet = cameras, photos, photometry, Sheet.of(canvas)
+        self.held: dict[int, tuple[Decoded, Grading | None]] = {}
+
+    def draw(self, k: int, box: Box) -> tuple[Floats, NDArray[np.bool_]]:
+        """A photo's pixels in a box of the canvas, graded, 0..1, and where it has any."""
+        if k not in self.held:
+            while len(self.held) >= MOST_OPEN:
+                self.held.pop(next(iter(self.held)))
+            photo, camera, share = self.photos[k], self.cameras[k], enlargement(self.cameras[k], self.sheet.canvas)
+            decoded = extend_colours(photo.full() if share > 0.75 else photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6))
+            self.held[k] = decoded, make_grading(self.photometry, k, camera, decoded.pixels.dtype)
+        decoded, grading = self.held[k]
+        places = locate(self.cameras[k], decoded, self.sheet, box)
+        drawn, valid = draw(self.cameras[k], decoded, places, grading=grading, smooth=True)
+        return np.clip(drawn / np.float32(full_scale(decoded.pixels.dtype)), 0, 1), valid
+
+
+def _meetings(owners: NDArray[Any]) -> list[tuple[int, int]]:
+    """Which photos lie side by side, those of the longest seams first."""
+    met: Counter[tuple[int, int]] = Counter()
+    for first, second in ((owners[:, :-1], owners[:, 1:]), (owners[:-1], owners[1:])):
+        apart = (first != second) & (first >= 0) & (second >= 0)
+        ends = np.sort(np.stack([first[apart], second[apart]], axis=1), axis=1)
+        for pair, count in zip(*np.unique(ends, axis=0, return_counts=True), strict=True):
+            met[int(pair[0]), int(pair[1])] += int(count)
+    return [pair for pair, count in sorted(met.items(), key=lambda item: (-item[1], item[0])) if count >= LEAST]
+
+
+def _refined(layers: Layers, theirs: NDArray[np.bool_], base: Floats, refine: Refine, white: np.float32) -> Floats:
+    """What refining one seam changes in a window; nothing where it shows as much as before."""
+    refined = np.where(theirs[..., None], refine(layers), base)
+    # As both will be stored: what is only not rounded yet is no gain.
+    after, before = (np.asarray(np.rint(picture * white) / white if white > 1 else picture, np.float32) for picture in (refined, base))
+    if _shows(after, layers) >= _shows(before, layers):
+        return np.zeros_like(base)
+    return np.asarray(refined - base, np.float32)
+
+
+def _shows(picture: Floats, layers: Layers) -> float:
+    """How much a seam shows: the mean step, beside it, that is in neither photo."""
+    near = (
+        np.minimum(layers.inside, BESIDE + 1) * layers.owner + np.minimum(layers.outside, BESIDE + 1) * ~layers.owner <= BESIDE
+    ) & layers.overlap
+    steps = []
+    for axis in (0, 1):
+        own, first, second = (np.diff(cv2.GaussianBlur(p, (0, 0), 1.0), axis=axis) for p in (picture, layers.reference, layers.new))
+        unexplained = np.minimum(np.abs(own - first), np.abs(own - second)).mean(axis=2)
+        beside = near[1:] if axis == 0 else near[:, 1:]
+        steps.append(unexplained[beside])
+    found = np.concatenate(steps)
+    return float(found.mean()) if len(found) else 0.0
