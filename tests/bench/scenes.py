@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from compositor.cli.console import Console
 from compositor.cli.photos import find_photos
 
 SCENES = {
@@ -19,7 +20,7 @@ SCENES = {
 
 def photos_in(folder: Path) -> list[str]:
     """Paths of a folder's photos in natural order; files whose name begins with «mask» are masks, no photos."""
-    return [path for path in find_photos([str(folder)], None) if not Path(path).name.lower().startswith("mask")]
+    return [path for path in find_photos(Console(), [str(folder)], None) if not Path(path).name.lower().startswith("mask")]
 
 
 def render_set(folder: Path, *, seed: int = 0, **look: Any) -> Path:
