@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["register_photos"]
 
-UNEVEN = 0.12
-"""Root mean square distance between matched points after adjustment, px of the reduced photos, below which cameras explain everything."""
+UNEVEN, UNEVEN_ORB = 0.12, 1.0
+"""Root mean square distance between matched points after adjustment, px of the reduced photos, below which cameras explain everything.
+ORB places points to half a pixel of the level on which it finds them, and its matches are not sharpened."""
 
 EXPLAINED = 0.95
 """Share of the verified matches that cameras bring together when they explain everything."""
@@ -160,7 +161,8 @@ def uneven(solution: Solution, agreed: Agreement, options: RegisterOptions) -> b
     """Whether photos may lie so far apart in their overlaps that bending them is worth a look."""
     if options.local_alignment == "auto":
         pixel = np.median([reduced_pixel(camera, options) for camera in solution.cameras.values()])
-        return bool(solution.error > UNEVEN * pixel) or agreed.share < EXPLAINED
+        noise = UNEVEN_ORB if options.features == "orb" else UNEVEN
+        return bool(solution.error > noise * pixel) or agreed.share < EXPLAINED
     return options.local_alignment == "mesh"
 
 

@@ -15,7 +15,7 @@ from compositor.types import Camera
 
 __all__ = ["Adjustment", "adjust", "approach", "readjust"]
 
-DECIDING = 4_000
+DECIDING = 2_000
 """Matches that decide about lenses; only the last steps look at more."""
 
 DECIDED = 3e-5
@@ -135,8 +135,9 @@ def with_lens(
     for places, groups in steps:
         freer = freedom.freeing(places, groups)
         tried = settled(table, problem, freer, bottom=DECIDED)
-        scale = noise_scale(tried, problem)
-        costs = robust_cost(table, problem, scale), robust_cost(tried, problem, scale)
+        errors, tried_errors = squared_errors(table, problem), squared_errors(tried, problem)
+        scale = noise_scale(tried_errors)
+        costs = robust_cost(errors, scale), robust_cost(tried_errors, scale)
         forced = focal == "per-photo" and places == (0,)
         if forced or worth_it(*costs, freer.size - freedom.size, 2 * problem.independent):
             table, freedom = tried, freer

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.register.least_squares import PRIOR_SIGMA, Problem, noise_scale, robust_cost
+from compositor.register.least_squares import PRIOR_SIGMA, Problem, noise_scale, robust_cost, squared_errors
 from compositor.register.models import MODELS
 from compositor.register.plane import fit_motion
 from compositor.types import Camera, Match
@@ -23,7 +23,7 @@ __all__ = ["Choice", "choose", "lens_strangeness", "look_around", "worth_trying"
 SAMPLE = 100
 """Matches of a pair that are looked at to see which models can be right at all."""
 
-PAIRS = 200
+PAIRS = 24
 """Pairs that are asked, of more."""
 
 BETTER = 1.5
@@ -112,7 +112,8 @@ def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int
     -------
     Choice
     """
-    scales = {name: max(noise_scale(table, problem), FLOOR) for name, table in tables.items()}
+    errors = {name: squared_errors(table, problem) for name, table in tables.items()}
+    scales = {name: max(noise_scale(squared), FLOOR) for name, squared in errors.items()}
     turning = strangeness < STRANGE and "rotation" in tables
     allowed = [name for name in tables if name != "homography" or not turning or BETTER * scales[name] <= scales["rotation"]]
     share = problem.independent / len(problem.first)
@@ -120,7 +121,7 @@ def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int
 
     def evidence(name: str, scale: float) -> float:
         freedom = unknowns[name] * np.log(2 * problem.independent) / 2
-        return float(beforehand.get(name, 0.0) - robust_cost(tables[name], problem, scale) / scale**2 * share - freedom)
+        return float(beforehand.get(name, 0.0) - robust_cost(errors[name], scale) / scale**2 * share - freedom)
 
     scale = min(scales[name] for name in allowed)
     known = {name: evidence(name, scale) for name in allowed}

@@ -14,8 +14,8 @@ __all__ = ["best_rotations", "first_cameras", "relative_zoom"]
 FOCALS = np.geomspace(0.25, 16.0, 49)
 """Focal lengths that are tried, in units of the photo's longer side: views 127 to 3.6 degrees wide."""
 
-SAMPLE = 80
-"""Matches per pair that the search for the focal length looks at."""
+SAMPLE, PAIRS = 80, 24
+"""Matches per pair that the search for the focal length looks at, and pairs, of more those with most matches."""
 
 UNDECIDED = 1.05
 """Focal lengths whose error is within this factor of the best are told apart by EXIF, or by what is usual."""
@@ -122,6 +122,7 @@ def search_focal(photos: Sequence[Photo], group: Sequence[int], matches: Sequenc
     priors = [p for i in group if (p := photos[i].focal)]
     prior = float(np.median([p / zoom[i] for i in group if (p := photos[i].focal)])) if priors else None
     focals = FOCALS * side if prior is None else np.append(FOCALS * side, prior)
+    matches = sorted(matches, key=lambda m: (-m.inliers, m.first, m.second))[:PAIRS]
     chosen = [np.linspace(0, m.inliers - 1, min(SAMPLE, m.inliers)).round().astype(int) for m in matches]
     costs = np.zeros(len(focals))
     for m, rows in zip(matches, chosen, strict=True):

@@ -138,18 +138,19 @@ def narrowing(table: NDArray[np.float64], problem: Problem, freedom: Freedom, *,
 
 def settled(table: NDArray[np.float64], problem: Problem, freedom: Freedom, *, bottom: float = SETTLED) -> NDArray[np.float64]:
     """Minimise at the noise of the matches, which falls as the cameras get better, until it falls no more."""
-    wide = [4 * noise_scale(table, problem)]
+    scale = noise_scale(squared_errors(table, problem))
+    wide = [4 * scale]
     for _ in range(RESCALINGS):
-        scale = noise_scale(table, problem)
-        table, wide = minimise(table, problem, freedom, [*wide, scale], bottom=bottom), []
-        if noise_scale(table, problem) > 0.9 * scale:
+        table, wide, before = minimise(table, problem, freedom, [*wide, scale], bottom=bottom), [], scale
+        scale = noise_scale(squared_errors(table, problem))
+        if scale > 0.9 * before:
             break
     return table
 
 
-def noise_scale(table: NDArray[np.float64], problem: Problem) -> float:
-    """Cauchy's scale, px, for the noise that the matches show: their median error is 1.18 standard deviations."""
-    return float(max(0.05, EFFICIENT * np.sqrt(np.median(squared_errors(table, problem))) / 1.1774))
+def noise_scale(squared: NDArray[np.float64]) -> float:
+    """Cauchy's scale, px, for the noise that squared errors show: the median error is 1.18 standard deviations."""
+    return float(max(0.05, EFFICIENT * np.sqrt(np.median(squared)) / 1.1774))
 
 
 def squared_errors(table: NDArray[np.float64], problem: Problem) -> NDArray[np.float64]:
@@ -177,9 +178,9 @@ def sums_of(table: NDArray[np.float64], problem: Problem, scale: float, freedom:
     return sums
 
 
-def robust_cost(table: NDArray[np.float64], problem: Problem, scale: float) -> float:
-    """Cauchy's robust sum at one scale, px^2."""
-    return float(np.sum(scale**2 * np.log1p(squared_errors(table, problem) / scale**2)))
+def robust_cost(squared: NDArray[np.float64], scale: float) -> float:
+    """Cauchy's robust sum of squared errors at one scale, px^2."""
+    return float(np.sum(scale**2 * np.log1p(squared / scale**2)))
 
 
 def minimise(
