@@ -24,6 +24,7 @@ from compositor.cli.info import info
 from compositor.cli.options import as_typed
 from compositor.cli.register import register
 from compositor.cli.stitch import stitch
+from compositor.cli.train import train
 from compositor.errors import CompositorError, LimitError
 from compositor.heap import keep_freed_memory
 
@@ -67,7 +68,7 @@ def commands() -> None:
     """Several photos become one picture."""
 
 
-for command in (stitch, register, compose, correct, info, demo):
+for command in (stitch, register, compose, correct, train, info, demo):
     commands.add_command(command)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, NewType, Self
 
 from compositor.errors import OptionError
 
-__all__ = ["JPEG_QUALITY", "ComposeOptions", "CorrectOptions", "RegisterOptions", "RunOptions", "StitchOptions"]
+__all__ = ["JPEG_QUALITY", "ComposeOptions", "CorrectOptions", "RegisterOptions", "RunOptions", "StitchOptions", "TrainOptions"]
 
 FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
 ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
@@ -26,6 +26,7 @@ Projection = Literal["auto", "plane", "cylindrical", "spherical", "mercator", "s
 ExposureMethod = Literal["full", "gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "feather", "poisson", "none"]
+DeviceMethod = Literal["auto", "cpu", "cuda", "mps"]
 PictureSize = NewType("PictureSize", str)
 """Width and height in px, as «4000x2000», or the width only; «» for none."""
 
@@ -219,3 +220,25 @@ class CorrectOptions(RunOptions):
         (0.0, 0.0, 0.0), "The lens's falloff 1 + a r^2 + b r^4 + c r^6 as a b c, r being 1 in the corners.", low=-100, high=100
     )
     exposure: float = option(0.0, "Stops by which the photo is made brighter.", low=-16, high=16)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(RunOptions):
+    """How a network is trained."""
+
+    iterations: int = option(4000, "Steps of training; how long one takes is shown while training.", low=1)
+    scenes: int = option(4, "Scenes that a step learns from.", low=1, high=4096)
+    tiles: int = option(6, "Tiles along the seam of each scene.", low=1, high=64)
+    rate: float = option(0.001, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
+    adversarial: float = option(
+        0.07, "How hard the critic pulls, as a share of the pull towards the truth; 0 for no critic.", low=0.0, high=1.0
+    )
+    report_every: int = option(
+        200, "Steps between reports; each measures on scenes that are never learned from and saves a checkpoint.", low=1
+    )
+    measured: int = option(40, "Scenes that reports are measured on.", low=1, high=4096)
+    device: DeviceMethod = option("auto", "Where to compute; auto takes a GPU where there is one.")
+    threads: int = option(
+        0, "Threads; 0 means one per core. On a CPU half of them make examples; the weights depend on the others' number.", low=0, high=1024
+    )
+    seed: int = option(0, "Seed of the first weights and of all scenes.", low=0)

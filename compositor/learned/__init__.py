@@ -1,0 +1,28 @@
+"""Networks and their training: the only home of PyTorch, which the extra «learned» installs. Importing this loads none of it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from compositor.errors import CompositorError
+
+if TYPE_CHECKING:
+    from compositor.learned.refiner import Refined, Refiner
+    from compositor.learned.train import train_refiner
+
+__all__ = ["Refined", "Refiner", "train_refiner"]
+
+_HOMES = {"Refined": "refiner", "Refiner": "refiner", "train_refiner": "train"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"compositor.learned.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        raise CompositorError(f"{error.name} is not installed, which networks need; install compositor[learned]") from error
+    return getattr(module, name)

@@ -1,0 +1,89 @@
+"""What training needs to go on exactly where it was, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compositor.learned.weights import WeightsError, read_weights, write_weights
+
+__all__ = ["read_checkpoint", "write_checkpoint"]
+
+KIND = "a checkpoint"
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str],
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    record: Mapping[str, Any],
+) -> None:
+    """Write everything that changes while training runs.
+
+    Random numbers need no place here: every iteration draws its own from the seed and its number.
+
+    Parameters
+    ----------
+    path : str or path
+        Replaced when it is there.
+    modules, optimizers : mappings by name
+    record : mapping
+        What else ``read_checkpoint`` is to give back.
+    """
+    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+    for name, optimizer in optimizers.items():
+        for number, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"{name}/{number}/{key}": value for key, value in state.items()}
+    write_weights(path, tensors, {**record, "kind": KIND}, overwrite=True)
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str],
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    asked: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Put modules and optimizers back into the state that ``write_checkpoint`` saw.
+
+    Parameters
+    ----------
+    path : str or path
+    modules, optimizers : mappings by name
+        Like those that were written.
+    asked : mapping
+        What the record must say, so that training goes on as it began.
+
+    Returns
+    -------
+    dict
+        The record; empty where there is no file.
+
+    Raises
+    ------
+    WeightsError
+        The file is none, or of another training.
+    """
+    if not Path(path).exists():
+        return {}
+    tensors, record = read_weights(path, kind=KIND)
+    different = [name for name, value in asked.items() if record.get(name) != value]
+    if different:
+        raise WeightsError(f"{path}: is of a training with other {', '.join(different)}; remove it or train as it says", path=path)
+    parts: dict[str, dict[str, Tensor]] = {name: {} for name in (*modules, *optimizers)}
+    for key, value in tensors.items():
+        name, _, rest = key.partition("/")
+        parts[name][rest] = value
+    for name, module in modules.items():
+        module.load_state_dict(parts[name])
+    for name, optimizer in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in parts[name].items():
+            number, _, what = key.partition("/")
+            state.setdefault(int(number), {})[what] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return record

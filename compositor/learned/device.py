@@ -1,0 +1,39 @@
+"""Where networks compute, and on how many threads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from compositor.errors import OptionError
+
+__all__ = ["choose_device", "torch_threads"]
+
+
+def choose_device(wanted: str) -> str:
+    """The device of this name; for «auto» a GPU where there is one, else the CPU.
+
+    Raises
+    ------
+    OptionError
+        There is no such device here.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if not there.get(wanted):
+        raise OptionError(f"device={wanted!r} is not there; take one of {', '.join(name for name in there if there[name])}")
+    return wanted
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let PyTorch use so many threads of the CPU inside the block; sums may come out differently on more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

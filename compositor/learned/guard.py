@@ -1,0 +1,114 @@
+"""What a network may do to a seam: only what can be seen to help, and nothing that the photos do not show.
+
+A seam shows where the picture changes in a way that neither photo does. So, tile by tile, the gradients of the picture beside the seam are
+compared with those of both photos, and what fits neither is how much the seam shows. The refined pixels are taken where that falls, where
+the same over the whole ring, at coarser scales too, does not rise much (a seam must not just move), and where neither the likeness to the
+photos nor the sharpness falls.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from compositor.learned.strips import Strip, dilate
+
+__all__ = ["Verdict", "judge"]
+
+LEVEL = 1 / 255
+BESIDE = 3.0
+"""Px from the seam within which it is measured how much it shows."""
+BETTER = 0.98
+"""What that must at least fall to."""
+SCALES = (1, 3, 7)
+"""Sides of the windows, px, over which pixels are averaged before they are compared in the whole ring."""
+ELSEWHERE, SPARED = 1.5, 0.1 * LEVEL
+"""How far that may rise: what agrees with neither photo exactly may lie between the two, as it should where they disagree."""
+SHARP = 0.93
+"""Of the fine detail of the photo that has less of it, what must be left in the ring."""
+STRANGE = 0.25 * LEVEL
+"""How much less like the photos the refined pixels may be, on average: less than storing them in 8 bits costs."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Verdict:
+    """What was found about tiles.
+
+    Parameters
+    ----------
+    taken : (n,) bool
+        Whether the refined pixels are taken.
+    before, after : (n,) float32
+        How much the seam shows in the classical and in the refined pixels: mean gradient that neither photo explains, 0..1.
+    """
+
+    taken: Tensor
+    before: Tensor
+    after: Tensor
+
+
+def judge(strip: Strip, refined: Tensor) -> Verdict:
+    """Compare refined tiles with the classical ones.
+
+    Parameters
+    ----------
+    strip : Strip
+    refined : (n, 3, h, w) float32
+
+    Returns
+    -------
+    Verdict
+    """
+    beside, whole = (((strip.distance.abs() <= reach) & (strip.overlap > 0)).float() for reach in (BESIDE, strip.radius + 1))
+    unlike = [[_unlike(strip, pixels, side) for side in SCALES] for pixels in (strip.pixels, refined)]
+    before, after = (_mean_where(scales[0], beside) for scales in unlike)
+    wide = [torch.stack([_mean_where(scale, whole) for scale in scales]).mean(0) for scales in unlike]
+    ring = (strip.window > 0).float()
+    strange = [_mean_where(_beyond(strip, pixels), ring) for pixels in (strip.pixels, refined)]
+    detail = [_mean_where(_detail(pixels), ring) for pixels in (refined, strip.pixels, strip.reference, strip.new)]
+    sharp = detail[0] >= SHARP * torch.minimum(torch.minimum(detail[1], detail[2]), detail[3])
+    seen = (after <= BETTER * before) & (wide[1] <= ELSEWHERE * wide[0] + SPARED)
+    taken = seen & (strange[1] <= strange[0] + STRANGE) & sharp
+    return Verdict(taken & torch.isfinite(refined).all(3).all(2).all(1), before, after)
+
+
+def _unlike(strip: Strip, pixels: Tensor, side: int) -> Tensor:
+    """How far the gradient of means over squares is from that of the photo it is more like, (n, 1, h, w)."""
+    seen = _gradient(_mean(pixels, side), side)
+    apart = [(seen - _gradient(_mean(photo, side), side)).abs().mean(1, keepdim=True) for photo in (strip.reference, strip.new)]
+    return torch.minimum(*apart)
+
+
+def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over a mask, by tile: (n,)."""
+    return (values * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp(min=1)
+
+
+def _beyond(strip: Strip, pixels: Tensor) -> Tensor:
+    """How far pixels lie outside of what both photos show in the 3 x 3 pixels around, (n, 1, h, w)."""
+    highest = dilate(torch.maximum(strip.reference, strip.new), 1)
+    lowest = -dilate(-torch.minimum(strip.reference, strip.new), 1)
+    return (functional.relu(pixels - highest) + functional.relu(lowest - pixels)).mean(1, keepdim=True)
+
+
+def _detail(pixels: Tensor) -> Tensor:
+    """Strength of the finest detail, (n, 1, h, w)."""
+    return (pixels - _mean(pixels, 3)).abs().mean(1, keepdim=True)
+
+
+def _mean(pixels: Tensor, side: int) -> Tensor:
+    """Means over squares."""
+    if side == 1:
+        return pixels
+    padded = functional.pad(pixels, (side // 2,) * 4, mode="replicate")
+    return functional.avg_pool2d(functional.avg_pool2d(padded, (1, side), stride=1), (side, 1), stride=1)
+
+
+def _gradient(pixels: Tensor, step: int) -> Tensor:
+    """Differences to the pixel ``step`` further on along either axis, (n, 2 c, h, w)."""
+    right = functional.pad(pixels[..., step:] - pixels[..., :-step], (0, step))
+    down = functional.pad(pixels[..., step:, :] - pixels[..., :-step, :], (0, 0, 0, step))
+    return torch.cat([right, down], 1)

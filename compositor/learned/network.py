@@ -1,0 +1,156 @@
+"""The refiner's network: two branches that start as «change nothing» and can change little, and nothing far from the seam.
+
+The *tone branch* looks at both layers at low resolution and proposes a smooth correction of the new layer's tone, bounded by how much the
+layers still differ where they overlap. The *local branch* looks at tiles along the seam and proposes, inside a ring around it, where each
+layer's pixels are taken from (a flow of a few px), how much each counts, and a small residual. A pixel changes at most by how much the
+layers differ around it, and a level of 8 bits, and stays within what they show there: where the layers agree there is nothing to refine.
+The last layers begin at zero, so that an untrained network returns the classical result exactly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compositor.learned.alignment import measure_shift
+from compositor.learned.strips import Strip, dilate
+from compositor.learned.warp import warp_change
+
+__all__ = ["LocalBranch", "RefinerNetwork", "Shape", "ToneBranch"]
+
+FARTHEST = 2.5
+"""Px that the local branch may move a pixel beyond what the measured shift says."""
+LEVEL = 1 / 255
+TONE_REACH = 2.0
+"""The largest change of tone, as a multiple of the mean difference that is left between the layers."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How many channels the network has: at half, quarter and eighth resolution of the local branch, and in the tone branch."""
+
+    local: tuple[int, int, int] = (32, 48, 64)
+    tone: tuple[int, int, int] = (16, 24, 32)
+
+
+class RefinerNetwork(nn.Module):
+    """Both branches.
+
+    Parameters
+    ----------
+    shape : Shape, optional
+    """
+
+    def __init__(self, shape: Shape | None = None) -> None:
+        super().__init__()
+        self.shape = shape or Shape()
+        self.tone = ToneBranch(self.shape.tone)
+        self.local = LocalBranch(self.shape.local)
+
+
+class ToneBranch(nn.Module):
+    """A smooth correction of tone from two layers at low resolution."""
+
+    def __init__(self, channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        first, second, third = channels
+        self.down = nn.Sequential(
+            _conv(12, first), nn.ReLU(), _conv(first, second, stride=2), nn.ReLU(), _conv(second, third, stride=2), nn.ReLU()
+        )
+        self.everywhere = nn.Linear(third, third)
+        self.out = nn.Sequential(_conv(third, third), nn.ReLU(), _zero(_conv(third, 3)))
+
+    def forward(self, reference: Tensor, new: Tensor, overlap: Tensor, owner: Tensor, weight: Tensor) -> Tensor:
+        """The correction at a quarter of the resolution given.
+
+        Parameters
+        ----------
+        reference, new : (b, 3, h, w) float32
+            The layers, pooled; h and w are multiples of 4.
+        overlap, owner, weight : (b, 1, h, w) float32
+            Shares of the cells where both have pixels, and where ``new`` shows; how much a cell's pixels tell.
+
+        Returns
+        -------
+        (b, 3, h / 4, w / 4) float32
+            What to add to ``new``.
+        """
+        difference = (reference - new) * overlap
+        amount = overlap.sum((2, 3), keepdim=True) + 1e-3
+        bound = TONE_REACH * difference.abs().sum((2, 3), keepdim=True) / amount
+        told = torch.cat([(reference - 0.5) * weight, new - 0.5, 8 * difference, overlap, owner, weight], 1)
+        deep = self.down(told)
+        deep = deep + self.everywhere(deep.mean((2, 3)))[..., None, None]
+        return bound * torch.tanh(self.out(deep))
+
+
+class LocalBranch(nn.Module):
+    """Flow, shares and a residual along the seam: a small U-Net."""
+
+    TOLD = 15
+
+    def __init__(self, channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        first, second, third = channels
+        self.enter = nn.Sequential(_conv(4 * self.TOLD, first), nn.ReLU(), _conv(first, first), nn.ReLU())
+        self.down = nn.Sequential(_conv(first, second, stride=2), nn.ReLU(), _conv(second, second), nn.ReLU())
+        self.deep = nn.Sequential(_conv(second, third, stride=2), nn.ReLU(), _conv(third, third), nn.ReLU(), _conv(third, third), nn.ReLU())
+        self.up = nn.Sequential(_conv(third + second, second), nn.ReLU())
+        self.leave = nn.Sequential(_conv(second + first, first), nn.ReLU(), nn.Conv2d(first, 48, 1), nn.ReLU())
+        self.fine = nn.Sequential(_conv(12 + self.TOLD, 16), nn.ReLU(), _zero(_conv(16, 11)))
+
+    def forward(self, strip: Strip) -> Tensor:
+        """The refined pixels of tiles along a seam, (b, 3, n, n); n is a multiple of 8."""
+        window = strip.window
+        shift, sureness = measure_shift(strip.reference, strip.new, strip.overlap)
+        near = (strip.distance / strip.radius).clamp(-3, 3)
+        told = torch.cat(
+            [
+                *(strip.reference - 0.5, strip.new - 0.5, 4 * (strip.new - strip.reference) * strip.overlap),
+                *(shift, sureness, near, strip.weight, strip.overlap),
+            ],
+            dim=1,
+        )
+        answer = self.fine(torch.cat([self._look(told), told], 1))
+        trust, beside, share, residual, gate = answer.split([2, 4, 1, 3, 1], dim=1)
+        trust, beside = torch.tanh(trust), FARTHEST * torch.tanh(beside / FARTHEST)
+        reference = strip.reference + warp_change(strip.reference, window * (trust[:, :1] * shift + beside[:, :2]))
+        new = strip.new + warp_change(strip.new, window * (beside[:, 2:] - trust[:, 1:] * shift))
+        weight = (strip.weight + window * torch.tanh(share)).clamp(0, 1)
+        blended, before = reference + weight * (new - reference), strip.reference + strip.weight * (strip.new - strip.reference)
+        apart = functional.avg_pool2d((strip.new - strip.reference).abs().amax(1, keepdim=True), 5, stride=1, padding=2)
+        residual = window * (0.5 * apart + LEVEL) * torch.tanh(residual) * torch.sigmoid(gate)
+        change = blended - before + residual
+        most = dilate((strip.new - strip.reference).abs().amax(1, keepdim=True), 2) * strip.overlap + LEVEL
+        change = torch.where(window > 0, _explained(strip.pixels + change, reference, new) - strip.pixels, 0)
+        return (strip.pixels + torch.minimum(torch.maximum(change, -most), most)).clamp(0, 1)
+
+    def _look(self, told: Tensor) -> Tensor:
+        """What the layers show around every pixel, (b, 12, n, n)."""
+        entered = self.enter(functional.pixel_unshuffle(told, 2))
+        below = self.down(entered)
+        up = self.up(torch.cat([functional.interpolate(self.deep(below), scale_factor=2.0), below], 1))
+        leaving = self.leave(torch.cat([functional.interpolate(up, scale_factor=2.0), entered], 1))
+        return functional.pixel_shuffle(leaving, 2)
+
+
+def _explained(pixels: Tensor, reference: Tensor, new: Tensor) -> Tensor:
+    """Pixels kept within what the layers show in the 3 x 3 pixels around, give or take a level."""
+    highest = dilate(torch.maximum(reference, new), 1) + LEVEL
+    lowest = -dilate(-torch.minimum(reference, new), 1) - LEVEL
+    return torch.minimum(torch.maximum(pixels, lowest), highest)
+
+
+def _conv(inside: int, outside: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inside, outside, 3, stride=stride, padding=1)
+
+
+def _zero(layer: Any) -> Any:
+    """The layer, answering zero to everything until it is trained."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

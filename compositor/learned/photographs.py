@@ -1,0 +1,148 @@
+"""The photographs that a network learns from: small copies in memory, and crops of them drawn by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.errors import OptionError
+from compositor.images import open_photo, read_bytes_checked, to_common_profile
+
+__all__ = ["Photograph", "Photographs"]
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+SHORT_SIDE = 512
+"""Px that is kept of a photograph's shorter side: more than any crop needs."""
+HELD_OUT = 8
+"""One scene of so many is never learned from; what training reports is measured on these."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photograph:
+    """A photograph in memory.
+
+    Parameters
+    ----------
+    name : str
+        Its file's name.
+    digest : str
+        SHA-256 of its file, hexadecimal.
+    pixels : (h, w, 3) uint8
+        RGB, sRGB-encoded.
+    """
+
+    name: str
+    digest: str
+    pixels: NDArray[np.uint8]
+
+
+class Photographs:
+    """Photographs to draw crops from.
+
+    Parameters
+    ----------
+    photographs : sequence of Photograph
+    """
+
+    def __init__(self, photographs: Sequence[Photograph]) -> None:
+        self.photographs = tuple(photographs)
+
+    @classmethod
+    def read(cls, sources: Iterable[str | os.PathLike[str]]) -> tuple[Photographs, Photographs]:
+        """Read photographs to learn from, and others to measure on.
+
+        Parameters
+        ----------
+        sources : iterable of path
+            Photos, folders of photos, or lists (``.txt``) of photos, relative to the list: a line is a scene, and several photos of
+            one scene stand in its line, parted by tabs. Elsewhere every photo is a scene of its own.
+
+        Returns
+        -------
+        learned, held_out : Photographs
+            No scene is in both. Which is where depends on the files' contents only.
+
+        Raises
+        ------
+        OptionError
+            There are fewer than two scenes.
+        ReadError
+            A photo cannot be read.
+        """
+        learned: list[list[Photograph]] = []
+        held_out: list[list[Photograph]] = []
+        known: set[str] = set()
+        for scene in _scenes(sources):
+            photographs = [photo for path in scene if (photo := _read(path)).digest not in known]
+            known.update(photo.digest for photo in photographs)
+            if photographs:
+                part = held_out if int(photographs[0].digest[:8], 16) % HELD_OUT == 0 else learned
+                part.append(photographs)
+        if len(learned) + len(held_out) < 2:
+            raise OptionError(f"{len(learned) + len(held_out)} scenes were found; give at least two photos of different scenes")
+        if not held_out or not learned:  # so few that chance put all of them on one side
+            (held_out if not held_out else learned).append((learned or held_out).pop())
+        first, second = (cls(sorted(chain.from_iterable(part), key=lambda photo: photo.digest)) for part in (learned, held_out))
+        return first, second
+
+    def crop(self, generator: np.random.Generator, size: int) -> NDArray[np.uint8]:
+        """A square crop of a photograph at a random scale, turned and mirrored at random.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+        size : int
+            Side, px.
+
+        Returns
+        -------
+        (size, size, 3) uint8
+        """
+        pixels = self.photographs[generator.integers(len(self.photographs))].pixels
+        short = min(pixels.shape[:2])
+        # The scale is drawn so that a crop shows between all and a part of the photograph's shorter side.
+        side = round(size * float(np.exp(generator.uniform(0, np.log(max(short / size, 1))))))
+        side = min(side, short)
+        y, x = (int(generator.integers(length - side + 1)) for length in pixels.shape[:2])
+        crop = pixels[y : y + side, x : x + side]
+        if side != size:
+            crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
+        crop = np.rot90(crop, int(generator.integers(4)))
+        return np.ascontiguousarray(crop[:, ::-1] if generator.random() < 0.5 else crop)
+
+
+def _scenes(sources: Iterable[str | os.PathLike[str]]) -> list[list[Path]]:
+    """The photos' paths, scene by scene."""
+    scenes: list[list[Path]] = []
+    for source in map(Path, sources):
+        if source.is_dir():
+            scenes += [[path] for path in sorted(source.rglob("*")) if path.suffix.lower() in ENDINGS]
+        elif source.suffix.lower() == ".txt":
+            lines = read_bytes_checked(source).decode().splitlines()
+            scenes += [[source.parent / name for name in line.split("\t")] for line in lines if line.strip()]
+        else:
+            scenes.append([source])
+    return scenes
+
+
+def _read(path: Path) -> Photograph:
+    """A photograph, as small as is needed, in sRGB."""
+    photo = open_photo(path)
+    if photo.metadata.get("icc"):
+        photo = to_common_profile([dataclasses.replace(photo, metadata={}), photo])[1]
+    pixels = photo.full().pixels
+    if pixels.dtype != np.uint8:
+        pixels = np.clip(np.round(pixels * (255 / (65535 if pixels.dtype == np.uint16 else 1))), 0, 255).astype(np.uint8)
+    scale = SHORT_SIDE / min(pixels.shape[:2])
+    if scale < 1:
+        h, w = pixels.shape[:2]
+        pixels = cv2.resize(pixels, (max(1, round(w * scale)), max(1, round(h * scale))), interpolation=cv2.INTER_AREA)
+    return Photograph(path.name, hashlib.sha256(read_bytes_checked(path)).hexdigest(), np.ascontiguousarray(pixels))

@@ -1,0 +1,192 @@
+"""The refiner in use: two layers in, their composite out, changed only near the seam and, smoothly, in the new layer's tone.
+
+The classical stages do what they can; the network works on what they leave, on small tiles along the seam, so that its cost grows with the
+seam's length and not with the picture. What a tile proposes is taken or left as the guard says; neighbouring tiles fade into each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compositor.compose.floor import Finished, finish
+from compositor.compose.layers import Layers
+from compositor.errors import OptionError
+from compositor.learned.device import choose_device, torch_threads
+from compositor.learned.examples import pooled
+from compositor.learned.guard import judge
+from compositor.learned.network import RefinerNetwork, Shape
+from compositor.learned.strips import TILE, Strip, seam_radius, tile_corners
+from compositor.learned.weights import WeightsError, packaged_weights, read_weights
+
+__all__ = ["Refined", "Refiner"]
+
+KIND = "a seam refiner"
+AT_ONCE = 32
+"""Tiles that the network sees at a time: bounds memory at any size of picture."""
+FULL = 0.25
+"""Sum of the tiles' shares from which on a pixel takes their whole change; less of it where tiles barely reach."""
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Refined:
+    """A refined composite.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) float32
+        RGB, encoded, 0..1.
+    changed : (h, w) bool
+        Where they differ from the classical result.
+    ring, toned : (h, w) bool
+        Where the network was allowed to change them: behind the seam, and by the smooth change of tone.
+    report : dict
+        ``tiles`` along the seam, how many were ``taken``, how much the seam showed ``before`` and ``after`` (mean of the gradient that
+        neither photo explains, in levels of 8 bits), whether the ``tone`` was taken, and the ``largest_change`` in levels.
+    """
+
+    pixels: Floats
+    changed: Mask
+    ring: Mask
+    toned: Mask
+    report: dict[str, Any]
+
+
+class Refiner:
+    """Makes seams vanish that the classical stages leave.
+
+    Parameters
+    ----------
+    network : RefinerNetwork
+    device : str
+        «auto», «cpu», «cuda» or «mps».
+    """
+
+    def __init__(self, network: RefinerNetwork, *, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None, *, device: str = "auto") -> Self:
+        """The refiner with weights from a file, or with those that ship with the package.
+
+        Raises
+        ------
+        WeightsError
+            The file is none, is damaged, or fits another network.
+        """
+        path = packaged_weights("refiner") if path is None else path
+        tensors, record = read_weights(path, kind=KIND)
+        try:
+            network = RefinerNetwork(Shape(**{name: tuple(value) for name, value in record["shape"].items()}))
+            network.load_state_dict(tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise WeightsError(f"{path}: fits another network; take weights of this version", path=path) from error
+        return cls(network, device=device)
+
+    @torch_threads(1)  # the same bytes whatever the machine
+    @torch.inference_mode()
+    def __call__(self, layers: Layers, finished: Finished | None = None) -> Refined:
+        """Composite two layers.
+
+        Parameters
+        ----------
+        layers : Layers
+            At least 64 px a side.
+        finished : Finished, optional
+            What ``compositor.compose.floor.finish`` made of them; by default it is called here.
+
+        Returns
+        -------
+        Refined
+
+        Raises
+        ------
+        OptionError
+            The layers are too small.
+        """
+        if min(layers.owner.shape) < TILE:
+            raise OptionError(f"layers of {layers.owner.shape[1]}x{layers.owner.shape[0]} px cannot be refined; at least {TILE} a side can")
+        finished = finished or finish(layers)
+        toned, change = self._tone(layers, finished)
+        pixels, new = finished.pixels.copy(), finished.new
+        if change is not None:
+            change *= toned[..., None]
+            new = new + change
+            pixels = np.clip(pixels + change * finished.weight[..., None], 0, 1)
+        radius = seam_radius(len(pixels))
+        report = self._along_seam(layers, Finished(pixels, new, finished.weight), radius)
+        ring = layers.overlap & layers.owner & (layers.inside < radius)
+        changed, may = np.zeros_like(ring), ring if change is None else ring | (toned > 0)
+        apart = np.abs(pixels[may] - finished.pixels[may]).max(1, initial=0)
+        changed[may] = apart > 0
+        report |= {"tone": change is not None, "largest_change": float(apart.max(initial=0) * 255)}
+        return Refined(pixels, changed, ring, toned > 0, report)
+
+    def close_seam(self, layers: Layers) -> Floats:
+        """The composite of two layers whose light was matched before: a refiner for ``stitch`` and ``compose``.
+
+        As ``compositor.close_seam``, whose result it starts from and returns where the layers are too small for more.
+        """
+        finished = finish(layers, tone=False)
+        return finished.pixels if min(layers.owner.shape) < TILE else self(layers, finished).pixels
+
+    def _tone(self, layers: Layers, finished: Finished) -> tuple[Floats, Floats | None]:
+        """How far the tone of ``new`` may change, 0..1, and the change; None where it would not bring the layers nearer."""
+        far = _far_window(layers)
+        low = [torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()).to(self.device) for picture in pooled(layers, finished)]
+        correction = self.network.tone(*low)
+        if not correction.any() or not torch.isfinite(correction).all():
+            return far, None
+        shown = torch.nn.functional.interpolate(correction, low[0].shape[-2:], mode="bilinear", align_corners=False)
+        apart = low[0] - low[1]
+        weight = low[2] * low[3]
+        if float(((apart - shown).abs() * weight).sum()) >= float((apart.abs() * weight).sum()):
+            return far, None
+        h, w = layers.owner.shape
+        coarse = np.ascontiguousarray(correction[0].permute(1, 2, 0).cpu().numpy())
+        return far, np.asarray(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def _along_seam(self, layers: Layers, finished: Finished, radius: int) -> dict[str, Any]:
+        """Change the pixels in tiles along the seam; what was found about these."""
+        corners = tile_corners(layers.owner & (layers.inside < 1))
+        change, shares = np.zeros_like(finished.pixels), np.zeros(layers.owner.shape, np.float32)
+        hat = 1 - np.abs(np.arange(TILE, dtype=np.float32) - (TILE - 1) / 2) / (TILE / 2)
+        hat = hat[:, None] * hat
+        touched = np.zeros_like(layers.owner)
+        found: list[tuple[bool, float, float]] = []
+        for part in range(0, len(corners), AT_ONCE):
+            some = corners[part : part + AT_ONCE]
+            strip = Strip.at(some, radius, layers, finished, self.device)
+            refined = self.network.local(strip)
+            verdict = judge(strip, refined)
+            proposed = (refined - strip.pixels).permute(0, 2, 3, 1).cpu().numpy()
+            for (y, x), own, taken in zip(some, proposed, verdict.taken.tolist(), strict=True):
+                box = slice(y, y + TILE), slice(x, x + TILE)
+                shares[box] += hat
+                if taken:
+                    change[box] += own * hat[..., None]
+                    touched[box] |= own.any(2)
+            found += zip(verdict.taken.tolist(), verdict.before.tolist(), verdict.after.tolist(), strict=True)
+        share = np.maximum(shares[touched], FULL)[:, None]
+        finished.pixels[touched] = np.clip(finished.pixels[touched] + change[touched] / share, 0, 1)
+        before, after = (sum(one[k] if one[0] else one[1] for one in found) / max(len(found), 1) * 255 for k in (1, 2))
+        return {"tiles": len(found), "taken": sum(one[0] for one in found), "before": before, "after": after}
+
+
+def _far_window(layers: Layers) -> Floats:
+    """1 at the seam, fading to 0 where ``new`` ends beside what nobody here shows; 0 outside ``owner``."""
+    beyond = ~layers.owner & ~layers.reference_valid
+    if not beyond.any():
+        return layers.owner.astype(np.float32)
+    far = np.asarray(cv2.distanceTransform((~beyond).view(np.uint8), cv2.DIST_L2, 5), np.float32) - 1
+    share = np.where(layers.owner, far / np.maximum(far + np.minimum(layers.inside, 1e6), 1e-6), 0).astype(np.float32)
+    return np.asarray(np.clip(share, 0, 1), np.float32)

@@ -1,0 +1,117 @@
+"""Square tiles along a seam: where they lie, what a network is told there, and how their results are put together again."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from compositor.compose.floor import Finished
+from compositor.compose.layers import Layers
+
+__all__ = ["TILE", "Strip", "cut", "dilate", "seam_radius", "tile_corners"]
+
+TILE = 64
+"""Side of a tile, px."""
+FADE = 2.0
+"""Px over which a change fades out at the end of the ring."""
+FARTHEST = 1e4
+"""Px from the seam, where there is none or it is farther."""
+CELL = 32
+"""A tile stands over every cell of so many px that the seam passes."""
+LEAST_RADIUS, LARGEST_RADIUS, RADIUS = 8, 16, 0.01
+"""How far behind a seam, inside the new layer, pixels may change: px at least, px at most, share of the picture's height."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Strip:
+    """What is known in tiles along a seam; all (b, c, n, n) float32 on one device.
+
+    Parameters
+    ----------
+    reference, new : Tensor
+        The layers, c = 3, encoded RGB 0..1; ``new`` as the classical stages left it: in the reference's tone, moved to fit.
+    pixels : Tensor
+        The classical result, c = 3.
+    weight : Tensor
+        Share of ``new`` in it, c = 1.
+    distance : Tensor
+        Px to the seam, positive where ``new`` shows, c = 1.
+    overlap : Tensor
+        1 where both layers have pixels, else 0, c = 1.
+    radius : Tensor
+        Radius of the ring, px, (b, 1, 1, 1).
+    """
+
+    reference: Tensor
+    new: Tensor
+    pixels: Tensor
+    weight: Tensor
+    distance: Tensor
+    overlap: Tensor
+    radius: Tensor
+
+    @classmethod
+    def at(cls, corners: NDArray[np.int64], radius: float, layers: Layers, finished: Finished, device: str = "cpu") -> Strip:
+        """Tiles of two layers and their classical composite, whose upper left corners are given; ``radius`` is the ring's."""
+        reference, overlap, new, pixels, weight, inside, outside = (
+            cut(picture, corners).to(device)
+            for picture in (layers.reference, layers.overlap, finished.new, finished.pixels, finished.weight, layers.inside, layers.outside)
+        )
+        distance = inside.clamp(max=FARTHEST) - outside.clamp(max=FARTHEST)
+        sizes = torch.full((len(corners), 1, 1, 1), float(radius), device=device)
+        return cls(reference, new, pixels, weight, distance, overlap, sizes)
+
+    @cached_property
+    def window(self) -> Tensor:
+        """How far pixels may change, (b, 1, n, n): 1 behind the seam, 0 from the radius on, in the reference and at a layer's end."""
+        t = ((self.radius - self.distance) / FADE).clamp(0, 1) * (self.distance > 0)
+        inner = 1 - dilate(1 - self.overlap, 4)
+        return t * t * (3 - 2 * t) * inner
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+
+def dilate(picture: Tensor, reach: int) -> Tensor:
+    """The largest value within so many px to each side, up and down: (b, c, h, w)."""
+    rows = functional.max_pool2d(picture, (1, 2 * reach + 1), stride=1, padding=(0, reach))
+    return functional.max_pool2d(rows, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
+
+
+def seam_radius(height: int) -> int:
+    """Radius of the ring in a picture of this height, px."""
+    return int(min(max(LEAST_RADIUS, RADIUS * height), LARGEST_RADIUS))
+
+
+def tile_corners(seam: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Upper left corners of tiles that cover a seam, (n, 2) rows and columns, in reading order of the cells that they stand over.
+
+    Parameters
+    ----------
+    seam : (h, w) bool
+        Pixels beside it; both sides are at least ``TILE``.
+    """
+    h, w = seam.shape
+    rows, columns = np.nonzero(seam)
+    across = -(-w // CELL)
+    cells = (rows // CELL) * across + columns // CELL
+    used, member = np.unique(cells, return_inverse=True)
+    if not len(used):
+        return np.empty((0, 2), np.int64)
+    counts = np.bincount(member)
+    centres = np.stack([np.bincount(member, weights=places) / counts for places in (rows, columns)], axis=1)
+    return np.asarray(np.clip(np.round(centres).astype(np.int64) - TILE // 2, 0, (h - TILE, w - TILE)), np.int64)
+
+
+def cut(picture: NDArray[Any], corners: NDArray[np.int64]) -> Tensor:
+    """Tiles of a picture (h, w[, c]), as (b, c, TILE, TILE)."""
+    deep = picture if picture.ndim == 3 else picture[..., None]
+    tiles = np.stack([deep[y : y + TILE, x : x + TILE] for y, x in corners])
+    return torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2), np.float32))

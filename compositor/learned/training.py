@@ -1,0 +1,140 @@
+"""A training of the refiner: its networks, what one step does to them, and how good they are on scenes that they never learn from.
+
+The network learns from the truth all the time. Beside it, from half-way on, the critic learns to tell the truth from hard seams, from what
+the classical stages leave and from what the network makes of it. In the last third, if it can tell hard seams, it pulls at the network as
+well, by a fixed share of the truth's pull, both measured where they act: at the refined pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compositor.learned.critic import Critic, critic_loss, separation
+from compositor.learned.examples import Examples
+from compositor.learned.losses import gradient_errors, local_loss, ring_errors, tone_loss
+from compositor.learned.network import RefinerNetwork
+from compositor.options import TrainOptions
+
+__all__ = ["Training"]
+
+KEPT = 0.998
+"""Share of the averaged weights that a step keeps."""
+WARMING = 50
+"""Steps over which the learning rate rises."""
+CRITIC_FROM, PULLS_FROM, TELLS = 0.5, 0.67, 0.8
+"""Shares of the training after which the critic learns and pulls; how well it must tell hard seams to pull (area under the ROC curve)."""
+LONGEST_PULL = 1.0
+"""Norm of gradients beyond which they are shortened."""
+
+
+class Training:
+    """What changes while the refiner is trained.
+
+    Parameters
+    ----------
+    options : TrainOptions
+    device : str
+    """
+
+    def __init__(self, options: TrainOptions, device: str) -> None:
+        torch.manual_seed(options.seed)
+        self.options = options
+        self.network = RefinerNetwork().to(device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.critic = Critic().to(device)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.99))
+        self.critic_optimizer = torch.optim.AdamW(self.critic.parameters(), lr=3e-4, weight_decay=1e-3, betas=(0.5, 0.99))
+        self.pulls = False
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Everything that has weights, by name."""
+        return {"network": self.network, "average": self.average, "critic": self.critic}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """What remembers earlier steps, by name."""
+        return {"optimizer": self.optimizer, "critic_optimizer": self.critic_optimizer}
+
+    def step(self, iteration: int, examples: Examples) -> dict[str, float]:
+        """Learn from examples; the losses."""
+        options = self.options
+        for group in self.optimizer.param_groups:
+            falling = 0.5 * (1 + math.cos(math.pi * iteration / options.iterations))
+            group["lr"] = options.rate * min(1, (iteration + 1) / WARMING) * falling
+        self.optimizer.zero_grad()
+        refined = self.network.local(examples.strip)
+        seen = refined.detach().requires_grad_()
+        local, tone = local_loss(seen, examples), tone_loss(self.network.tone(*examples.low), examples)
+        (pull,) = torch.autograd.grad(local, seen)
+        losses = {"local": float(local.detach()), "tone": float(tone.detach())}
+        if options.adversarial and iteration >= CRITIC_FROM * options.iterations:
+            losses["critic"] = self._teach_critic(examples, refined.detach())
+            if self.pulls and iteration >= PULLS_FROM * options.iterations:
+                pull = pull + self._critics_pull(examples, pull, seen)
+        refined.backward(pull)
+        tone.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_PULL)
+        if math.isfinite(float(norm)):
+            self.optimizer.step()
+        kept = min(KEPT, (1 + iteration) / (10 + iteration))
+        for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            slow.lerp_(fast.detach(), 1 - kept)
+        return losses
+
+    def _teach_critic(self, examples: Examples, refined: Tensor) -> float:
+        """One step of the critic: the truth is real; a third each of hard seams, classical and refined results is not.
+
+        Layers that were equal show no seam, so nothing is to be learned from them.
+        """
+        distance, rows = examples.strip.distance, ~_by_tile(examples.clean, examples)
+        if not rows.any():
+            return 0.0
+        fakes = torch.arange(len(distance), device=distance.device)[:, None, None, None] % 3
+        fake = torch.where(fakes == 0, examples.hard, torch.where(fakes == 1, examples.strip.pixels, refined))
+        self.critic_optimizer.zero_grad()
+        loss = critic_loss(self.critic(examples.truth[rows], distance[rows]), self.critic(fake[rows], distance[rows]))
+        loss.backward()
+        self.critic_optimizer.step()
+        return float(loss.detach())
+
+    def _critics_pull(self, examples: Examples, pull: Tensor, seen: Tensor) -> Tensor:
+        """The gradient of the critic's score at the refined pixels, scaled to its share of the truth's."""
+        self.critic.requires_grad_(False)
+        (own,) = torch.autograd.grad(-self.critic(seen, examples.strip.distance).mean(), seen)
+        self.critic.requires_grad_(True)
+        own = own * (examples.strip.window > 0)
+        return own * (self.options.adversarial * pull.norm() / own.norm().clamp(min=1e-12))
+
+    @torch.no_grad()
+    def measure(self, examples: Examples) -> dict[str, Any]:
+        """How good the averaged network is: means over tiles, with and without it, and what the critic tells."""
+        refined, floor, clean = self.average.local(examples.strip), examples.strip.pixels, _by_tile(examples.clean, examples)
+        moved = _by_tile(examples.moved, examples)
+        figures: dict[str, Any] = {}
+        for group, rows in (("still", ~clean & ~moved), ("moved", moved)):
+            if rows.any():
+                for name, pixels in (("floor", floor), ("refined", refined)):
+                    figures[f"{group}_{name}_db"] = float((-10 * torch.log10(ring_errors(pixels, examples) + 1e-8))[rows].mean())
+                    figures[f"{group}_{name}_gradient"] = float(gradient_errors(pixels, examples)[rows].mean() * 255)
+        if clean.any():
+            figures["clean_largest_change"] = float((refined - floor).abs()[clean].max() * 255)
+        correction = self.average.tone(*examples.low)
+        figures["tone_loss"], figures["tone_loss_floor"] = (
+            float(tone_loss(c, examples)) for c in (correction, torch.zeros_like(correction))
+        )
+        rows = ~clean
+        if self.options.adversarial and rows.any():
+            real = self.critic(examples.truth, examples.strip.distance)[rows]
+            for name, pixels in (("hard", examples.hard), ("floor", floor), ("refined", refined)):
+                figures[f"critic_tells_{name}"] = separation(real, self.critic(pixels, examples.strip.distance)[rows])
+            self.pulls = figures["critic_tells_hard"] > TELLS
+        return figures
+
+
+def _by_tile(by_scene: Tensor, examples: Examples) -> Tensor:
+    """What is true of a scene, for every tile of it."""
+    return by_scene.repeat_interleave(len(examples.strip) // len(by_scene))

@@ -1,0 +1,296 @@
+"""The learned refiner: what it may never do, whatever its weights are, and that its training learns, resumes and keeps its files safe."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra «learned» is not installed")
+pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
+
+import torch
+
+from compositor.compose.floor import finish
+from compositor.compose.layers import Layers
+from compositor.errors import CompositorError, OptionError
+from compositor.images import write_image
+from compositor.learned import Refiner, train_refiner
+from compositor.learned.critic import separation
+from compositor.learned.network import RefinerNetwork
+from compositor.learned.photographs import Photographs
+from compositor.learned.scenes import make_scenes
+from compositor.learned.weights import WeightsError, read_weights, write_weights
+
+SMALL = {"iterations": 3, "scenes": 1, "tiles": 2, "report_every": 1, "measured": 2, "threads": 2}
+LEVEL = 1 / 255
+
+
+def texture(seed: int, size: int = 288) -> np.ndarray:
+    """A picture with smooth areas, edges and detail, (size, size, 3) uint8."""
+    import cv2
+
+    noise = np.random.default_rng(seed)
+    smooth = cv2.GaussianBlur(noise.random((size, size, 3), np.float32), (0, 0), 12)
+    edges = cv2.GaussianBlur(noise.random((size, size), np.float32), (0, 0), 5) > 0.5
+    fine = cv2.GaussianBlur(noise.random((size, size, 3), np.float32), (0, 0), 1.2) - 0.5
+    picture = 0.5 + 4 * (smooth - 0.5) + 0.15 * (edges[..., None] - 0.5) + 0.3 * fine
+    return np.clip(picture * 255, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Several threads of several libraries on a busy machine wait for each other."""
+    from compositor.learned.device import torch_threads
+
+    with torch_threads(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photos of several scenes."""
+    place = tmp_path_factory.mktemp("photos")
+    for seed in range(5):
+        write_image(place / f"{seed}.png", texture(seed))
+    return place
+
+
+def two_layers(gain: float = 1.15, shift: int = 1) -> Layers:
+    """A picture and another exposure of it, shifted, with a slanted seam between them."""
+    photo = texture(9).astype(np.float32)[:224] / 255
+    new = np.clip(np.roll(photo, shift, 1) * gain, 0, 1).astype(np.float32)
+    y, x = np.indices(photo.shape[:2])
+    across = x - 144 + 0.2 * (y - 112)
+    return Layers(photo, new, across < 50, across > -50, across > 0)
+
+
+def random_network(seed: int = 0, *, strength: float = 0.3) -> RefinerNetwork:
+    """A network whose last layers answer something, whatever it is."""
+    torch.manual_seed(seed)
+    network = RefinerNetwork()
+    for layer in (network.local.fine[-1], network.tone.out[-1]):
+        torch.nn.init.normal_(layer.weight, std=strength)
+        torch.nn.init.normal_(layer.bias, std=strength)
+    return network
+
+
+@pytest.fixture
+def credulous(monkeypatch):
+    """A guard that lets everything pass, so that what the network is built to keep is seen without it."""
+    import compositor.learned.guard as guard
+    import compositor.learned.refiner as refiner
+
+    def judge(strip, refined):
+        return guard.Verdict(torch.ones(len(refined), dtype=torch.bool), torch.zeros(len(refined)), torch.zeros(len(refined)))
+
+    monkeypatch.setattr(refiner, "judge", judge)
+
+
+def test_importing_loads_no_torch():
+    code = "import sys, compositor, compositor.learned; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_untrained_network_gives_the_classical_result(credulous):
+    layers = two_layers()
+    refined = Refiner(RefinerNetwork(), device="cpu")(layers)
+    np.testing.assert_array_equal(refined.pixels, finish(layers).pixels)
+    assert not refined.changed.any()
+    assert refined.report["tiles"] > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pixels_outside_the_supports_never_change(credulous, seed):
+    """To the bit, also with weights that nobody trained."""
+    layers = two_layers()
+    before, refined = finish(layers), Refiner(random_network(seed), device="cpu")(layers)
+    assert refined.changed.any()
+    outside = ~(refined.ring | refined.toned)
+    np.testing.assert_array_equal(refined.pixels[outside], before.pixels[outside])
+    np.testing.assert_array_equal(refined.pixels[~layers.owner], before.pixels[~layers.owner])
+    assert not (refined.ring & (layers.inside >= 8)).any()  # 1 % of 224 px is less than the 8 px that are always allowed
+    np.testing.assert_array_equal(refined.changed, (refined.pixels != before.pixels).any(2))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_layers_change_by_a_level_at_most(credulous, seed):
+    """Whatever the weights are: a pixel changes at most by how much the layers differ around it, and a level."""
+    layers = two_layers(gain=1.0, shift=0)
+    refined = Refiner(random_network(seed, strength=3.0), device="cpu")(layers)
+    assert refined.changed.any()
+    # Adding the change to the pixels in float32 may round by its last bit.
+    assert np.abs(refined.pixels - layers.reference).max() <= LEVEL + 1e-6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_changes_are_bounded_by_how_much_the_layers_differ(credulous, seed):
+    import cv2
+
+    layers = two_layers()
+    finished = finish(layers)
+    refined = Refiner(random_network(seed, strength=3.0), device="cpu")(layers, finished)
+    apart = np.abs(finished.new - layers.reference).max(2) * layers.overlap
+    # Both branches at full strength: the local one reaches the largest difference in 5 x 5 pixels, the tone's is bounded by twice the
+    # mean difference over the overlap and moves the layer that the local one compares with.
+    tone = 2 * np.abs(finished.new - layers.reference)[layers.overlap].mean()
+    assert (np.abs(refined.pixels - finished.pixels).max(2) <= cv2.dilate(apart, np.ones((5, 5))) + LEVEL + 2 * tone + 1e-6)[
+        layers.owner
+    ].all()
+
+
+def test_guard_leaves_what_does_not_help():
+    """Random proposals are turned down and equal layers come back as they were, within a level of 8 bits."""
+    layers = two_layers()
+    refined = Refiner(random_network(strength=1.0), device="cpu")(layers)
+    assert refined.report["taken"] <= 0.1 * refined.report["tiles"]
+    clean = two_layers(gain=1.0, shift=0)
+    assert np.abs(Refiner(random_network(), device="cpu")(clean).pixels - clean.reference).max() <= LEVEL
+
+
+def test_layers_that_are_too_small_are_refused():
+    layers = two_layers()
+    small = Layers(*(getattr(layers, name)[:40] for name in ("reference", "new", "reference_valid", "new_valid", "owner")))
+    with pytest.raises(OptionError, match="at least 64"):
+        Refiner(RefinerNetwork(), device="cpu")(small)
+
+
+def test_stitching_takes_a_refiner_of_seams(views):
+    """Untrained it is the classical one, in every window of a panorama."""
+    import compositor
+
+    photos = [view.pixels for view in views[:2]]
+    registration = compositor.register(photos)
+    refined = compositor.compose(registration, photos, refine=Refiner(RefinerNetwork(), device="cpu").close_seam)
+    np.testing.assert_array_equal(refined.pixels, compositor.compose(registration, photos, refine=compositor.close_seam).pixels)
+
+
+def test_scenes_depend_on_seed_and_number_only(folder):
+    photographs, _ = Photographs.read([folder])
+    several = make_scenes(photographs, [3, 4, 5], seed=1, size=64)
+    single, other = (make_scenes(photographs, [5], seed=seed, size=64) for seed in (1, 2))
+    for name in ("reference", "new", "truth"):
+        torch.testing.assert_close(getattr(several, name)[2], getattr(single, name)[0], rtol=0, atol=0)
+    assert not torch.equal(single.truth, other.truth)
+
+
+def test_no_scene_is_learned_from_and_measured_on(folder, tmp_path):
+    learned, held_out = Photographs.read([folder])
+    assert learned.photographs
+    assert held_out.photographs
+    assert not {photo.digest for photo in learned.photographs} & {photo.digest for photo in held_out.photographs}
+    listed = tmp_path / "photos.txt"
+    listed.write_text(f"{folder}/0.png\t{folder}/1.png\n{folder}/2.png\t{folder}/3.png\n")
+    parts = [{photo.name for photo in part.photographs} for part in Photographs.read([listed])]
+    assert sorted(map(sorted, parts)) == [["0.png", "1.png"], ["2.png", "3.png"]]
+
+
+def test_separation_is_the_area_under_the_curve():
+    assert separation(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0])) == 1.0
+    assert separation(torch.tensor([1.0, 1.0]), torch.tensor([1.0, 1.0])) == 0.5
+    assert separation(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 0.0])) == 0.75
+
+
+def test_loss_falls_in_twenty_steps(folder):
+    from compositor.learned.examples import make_examples
+    from compositor.learned.training import Training
+    from compositor.options import TrainOptions
+
+    photographs, _ = Photographs.read([folder])
+    training = Training(TrainOptions(iterations=400, rate=0.01, adversarial=0.0), "cpu")
+    examples = make_examples(photographs, list(range(2)), seed=0, tiles=2)
+    losses = [training.step(iteration, examples)["local"] for iteration in range(20)]
+    # The loss is a sum of two logarithms' worth of error: a fall by 0.1 is 5 % less error. It begins at exactly the classical result's.
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_training_writes_weights_that_load(folder, tmp_path):
+    path = tmp_path / "seams.safetensors"
+    record = train_refiner([folder], path, **SMALL)
+    assert record["sha256"]
+    assert not path.with_suffix(".checkpoint").exists()
+    assert len(path.with_suffix(".jsonl").read_text().splitlines()) == 4
+    assert record["sha256"] == read_weights(path, kind="a seam refiner")[1]["sha256"]
+    assert "Learned from" in path.with_suffix(".md").read_text()
+    refined = Refiner.load(path, device="cpu")(two_layers())
+    assert np.isfinite(refined.pixels).all()
+
+
+def test_training_goes_on_after_kill(folder, tmp_path):
+    """Killed at its first checkpoint, the same call makes the same weights as one that ran through."""
+    whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
+    expected = train_refiner([folder], whole, **SMALL)["sha256"]
+    code = f"from compositor.learned import train_refiner; train_refiner([{str(folder)!r}], {str(killed)!r}, **{SMALL!r})"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    checkpoint = killed.with_suffix(".checkpoint")
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.005)
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    assert not killed.exists()
+    assert train_refiner([folder], killed, **SMALL)["sha256"] == expected
+    assert whole.read_bytes() == killed.read_bytes()
+
+
+def test_checkpoint_of_another_training_is_refused(folder, tmp_path):
+    from compositor.learned.checkpoint import write_checkpoint
+
+    path = tmp_path / "seams.safetensors"
+    write_checkpoint(path.with_suffix(".checkpoint"), {}, {}, {"options": {}, "device": "cpu"})
+    with pytest.raises(WeightsError, match="training with other"):
+        train_refiner([folder], path, **SMALL)
+
+
+def pickled() -> bytes:
+    """What ``torch.save`` writes begins like this."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(pickled(), "pickle"), (b"\x80\x02}q\x00.", "pickle"), (b"", "no file of weights"), (b"\xff" * 64, "no file")]
+)
+def test_other_files_are_refused(tmp_path, content, told):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=told):
+        Refiner.load(path)
+
+
+def test_changed_numbers_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, RefinerNetwork().state_dict(), {"kind": "a seam refiner", "shape": {}})
+    Refiner.load(path, device="cpu")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="SHA-256 differs"):
+        Refiner.load(path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, {"one": torch.zeros(3)}, {"kind": "a seam refiner", "shape": {}})
+    with pytest.raises(WeightsError, match="another network"):
+        Refiner.load(path)
+    write_weights(path, {"one": torch.zeros(3)}, {"kind": "a seam critic"}, overwrite=True)
+    with pytest.raises(WeightsError, match="does not hold a seam refiner"):
+        Refiner.load(path)
+
+
+def test_weights_need_their_ending(folder, tmp_path):
+    with pytest.raises(OptionError, match="safetensors"):
+        train_refiner([folder], tmp_path / "seams.pt", **SMALL)
+    with pytest.raises(CompositorError):
+        Photographs.read([folder / "0.png"])
