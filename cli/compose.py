@@ -15,6 +15,7 @@ from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks,
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs, output_options, save_all, size_check
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
+from compositor.cli.refine import refine_options, refiner_of
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions
@@ -36,6 +37,7 @@ Examples:
 @click.option("--use-photometry", type=click.Path(), help="Take what is done to every photo's light from this file.")
 @mask_option("masks", "Masks of what must not be shown.")
 @mask_option("show-masks", "Masks of what must be shown, whatever the other photos show there.")
+@refine_options
 @options_from(ComposeOptions)
 @console_options
 @click.pass_obj
@@ -55,6 +57,9 @@ def compose(
     dry_run: bool,
     masks: tuple[str, ...],
     show_masks: tuple[str, ...],
+    refine: str,
+    weights: str | None,
+    device: str,
     **options: Any,
 ) -> int:
     """Draw the panorama of photos that were registered before.
@@ -64,12 +69,13 @@ def compose(
     outputs = {"output": output, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
     hidden, wanted = find_masks(masks), find_masks(show_masks)
     sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *wanted])
-    read = [path for path in (registration, use_photometry, *sources, *hidden, *wanted) if path is not None]
+    read = [path for path in (registration, use_photometry, weights, *sources, *hidden, *wanted) if path is not None]
     check_outputs(**outputs, inputs=read, overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
     require_photos(sources, len(loaded.cameras))
     of_photos, shown = pair_masks(hidden, sources), pair_masks(wanted, sources)
     light = None if use_photometry is None else compositor.Photometry.load(use_photometry)
+    second_look = refiner_of(refine, weights, device)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
         return plan(console, loaded, sources, of_photos, options, approve)
@@ -78,7 +84,15 @@ def compose(
     with console.progress() as progress:
         clock = StageClock(progress)
         panorama = compositor.compose(
-            loaded, sources, masks=of_photos, show_masks=shown, photometry=light, approve=approve, progress=clock, **options
+            loaded,
+            sources,
+            masks=of_photos,
+            show_masks=shown,
+            photometry=light,
+            refine=second_look,
+            approve=approve,
+            progress=clock,
+            **options,
         )
         clock("write", 0, 1)
         save_all(panorama, outputs, overwrite=overwrite, quality=quality)

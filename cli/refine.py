@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 import compositor
 from compositor.cli.options import Command
-from compositor.options import DEVICES
+from compositor.options import DeviceMethod
 
 if TYPE_CHECKING:
     from compositor.compose.layers import Refine
@@ -19,8 +19,10 @@ __all__ = ["refine_options", "refiner_of"]
 def refine_options(command: Command) -> Command:
     """How seams are looked at again, by what network, and where that computes."""
     for decorate in (
-        click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where a network computes."),
-        click.option("--weights", type=click.Path(), help="Weights of the network for --refine learned, instead of those that come along."),
+        click.option(
+            "--device", type=click.Choice(get_args(DeviceMethod)), default="auto", show_default=True, help="Where a network computes."
+        ),
+        click.option("--weights", type=click.Path(), help="Weights of that network, a .safetensors file."),
         click.option(
             "--refine",
             type=click.Choice(["none", "classical", "learned"]),

@@ -14,6 +14,7 @@ from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks,
 from compositor.cli.options import model_files, options_from
 from compositor.cli.output import check_outputs, output_options, save_all, size_check
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
+from compositor.cli.refine import refine_options, refiner_of
 from compositor.cli.report import report_panorama, report_plan
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions, RegisterOptions, RunOptions, StitchOptions
@@ -36,6 +37,7 @@ Examples:
 @mask_option("feature-masks", "Masks of what must not be looked at to find out where the photos look; it is shown all the same.")
 @click.option("--registration", type=click.Path(), help="Also save where every photo looks, as JSON.")
 @mask_option("show-masks", "Masks of what must be shown, whatever the other photos show there.")
+@refine_options
 @options_from(StitchOptions)
 @console_options
 @click.pass_obj
@@ -54,6 +56,9 @@ def stitch(
     masks: tuple[str, ...],
     feature_masks: tuple[str, ...],
     show_masks: tuple[str, ...],
+    refine: str,
+    weights: str | None,
+    device: str,
     registration: str | None,
     **options: Any,
 ) -> int:
@@ -64,10 +69,11 @@ def stitch(
     outputs = {"output": output, "registration": registration, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
     hidden, not_looked_at, wanted = find_masks(masks), find_masks(feature_masks), find_masks(show_masks)
     sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *not_looked_at, *wanted])
-    inputs = [*sources, *hidden, *not_looked_at, *wanted, *model_files(options)]
+    inputs = [*sources, *hidden, *not_looked_at, *wanted, *model_files(options), *([weights] if weights else [])]
     check_outputs(**outputs, inputs=inputs, overwrite=overwrite)
     require_photos(sources, 2)
     of_photos, looked_at, shown = (pair_masks(paths, sources) for paths in (hidden, not_looked_at, wanted))
+    second_look = refiner_of(refine, weights, device)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
         return plan(console, sources, {"masks": of_photos, "feature_masks": looked_at, "show_masks": shown}, options, approve)
@@ -76,7 +82,14 @@ def stitch(
     with console.progress() as progress:
         clock = StageClock(progress)
         panorama = compositor.stitch(
-            sources, masks=of_photos, feature_masks=looked_at, show_masks=shown, approve=approve, progress=clock, **options
+            sources,
+            masks=of_photos,
+            feature_masks=looked_at,
+            show_masks=shown,
+            refine=second_look,
+            approve=approve,
+            progress=clock,
+            **options,
         )
         clock("write", 0, 1)
         save_all(panorama, outputs, overwrite=overwrite, quality=quality)

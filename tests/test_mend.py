@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import compositor
+from compositor.cli.entry import run
 from compositor.compose.mend import _edges, mend_seams
-from compositor.images import open_photos
+from compositor.images import open_photo, open_photos
 from compositor.spool import Spool
 
 HARD = {"blend": "none", "exposure": "none", "seams": "voronoi"}
@@ -86,3 +87,13 @@ def test_windows_share_every_pixel(length, wraps):
         assert len(hat) == end - begin
         np.add.at(sums, np.arange(begin, end) % length, hat)
     np.testing.assert_allclose(sums, 1, atol=1e-6)
+
+
+def test_the_command_line_refines(photos, registration, tmp_path, capfd):
+    registration.save(tmp_path / "photos.json")
+    options = ["--blend", "none", "--exposure", "none", "--seams", "voronoi", "--refine", "classical"]
+    assert run(["compose", str(tmp_path / "photos.json"), *photos, "-o", str(tmp_path / "closed.png"), *options]) == 0
+    expected = compositor.compose(registration, photos, **HARD, refine=compositor.close_seam)
+    assert (open_photo(tmp_path / "closed.png").full().pixels == expected.pixels).all()
+    assert run(["stitch", *photos, "-o", str(tmp_path / "other.png"), "--weights", "w.safetensors"]) == 2
+    assert "--refine learned" in capfd.readouterr().err

@@ -25,7 +25,7 @@ MODERATE_HEIGHT = math.radians(80)
 """Up to this vertical field a cylinder keeps verticals straight without stretching its rims more than 1.7 times."""
 PLAN_PIXELS = 0.15e6
 """The photos' size on the reduced canvas: enough to see what a seam should avoid, small enough to be quick."""
-LARGEST_PLAN = 16e6
+LARGEST_PLAN = 8e6
 LARGEST_SIDE, LARGEST_AREA = 2**24, 2**36
 
 
