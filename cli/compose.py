@@ -78,7 +78,7 @@ def compose(
     second_look = refiner_of(refine, weights, device)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
-        return plan(console, loaded, sources, of_photos, options, approve)
+        return plan(console, loaded, sources, {"masks": of_photos, "show_masks": shown}, options, approve)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
@@ -103,16 +103,17 @@ def plan(
     console: Console,
     registration: compositor.Registration,
     sources: list[str],
-    masks: list[str | None] | None,
+    masks: dict[str, list[str | None] | None],
     options: dict[str, Any],
     approve: Callable[[Canvas], None],
 ) -> int:
     """Tell what composing would make; it leaves out what cannot be read or is not registered, whatever registering left out."""
-    from compositor.images import masks_by_name, open_photos, photo_names, with_masks
+    from compositor.images import masks_by_name, open_photos, photo_names, with_masks, with_wishes
     from compositor.stitch import one_photo_per_camera
 
     photos, left_out = open_photos(sources)
-    photos = with_masks(photos, masks_by_name(photo_names(sources), masks, "masks"))
+    for (called, paths), use in zip(masks.items(), (with_masks, with_wishes), strict=True):
+        photos = use(photos, masks_by_name(photo_names(sources), paths, called))
     used, reasons = one_photo_per_camera(registration, photos), dict(registration.left_out)
     for photo in photos:
         if not any(photo is camera_photo for camera_photo in used):

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 import click
 
 from compositor.errors import CompositorError
-from compositor.options import CorrectOptions, PictureSize, RunOptions, StitchOptions
+from compositor.options import CorrectOptions, PictureSize, RunOptions, StitchOptions, TrainOptions
 
 __all__ = ["Command", "as_typed", "model_files", "options_from"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-NAMES = sorted({field.name for record in (StitchOptions, CorrectOptions) for field in dataclasses.fields(record)} | {"overwrite"})
+NAMES = sorted(
+    {field.name for record in (StitchOptions, CorrectOptions, TrainOptions) for field in dataclasses.fields(record)} | {"overwrite"}
+)
 QUOTES = ("'", '"')
 VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|True|False|-?[0-9.]+(?:e[-+]?[0-9]+)?(?![\w.])"""
 """Text, a truth or a number, as Python writes it."""

@@ -241,4 +241,4 @@ class TrainOptions(RunOptions):
     threads: int = option(
         0, "Threads; 0 means one per core. On a CPU half of them make examples; the weights depend on the others' number.", low=0, high=1024
     )
-    seed: int = option(0, "Seed of the first weights and of all scenes.", low=0)
+    seed: int = option(0, "Seed of the first weights and of all scenes.", low=0, high=2**63 - 1)

@@ -101,6 +101,7 @@ def stitch(
         The panorama would need more memory than it may take.
     """
     chosen, clock = StitchOptions.of(options), StageClock(progress)
+    _check_refine(refine, chosen)
     with limit_threads(chosen.threads), load_ahead():
         sources = _listed(photos)
         opened, unreadable = _open(sources, clock)
@@ -205,6 +206,7 @@ def compose(
     if not isinstance(registration, Registration):
         raise OptionError(f"registration is a {type(registration).__name__}; give one from register or Registration.load")
     chosen, clock = ComposeOptions.of(options), StageClock(progress)
+    _check_refine(refine, chosen)
     with limit_threads(chosen.threads):
         sources = _listed(photos)
         opened, unreadable = _open(sources, clock)
@@ -266,6 +268,18 @@ def correct(
         opened = open_source(photo)
         lens, light = lens_of(opened, registration, chosen), light_of(opened, photometry, chosen)
         return dataclasses.replace(correct_photo(opened, lens, light, chosen, clock), seconds=clock.seconds())
+
+
+def _check_refine(refine: object, options: ComposeOptions) -> None:
+    """Refuse what cannot refine, and blends that a second look at seams would undo."""
+    if refine is None:
+        return
+    if not callable(refine):
+        raise OptionError(f"refine is a {type(refine).__name__}; give a callable such as compositor.close_seam")
+    if options.blend in ("feather", "poisson"):
+        raise OptionError(
+            f"blend={options.blend!r} does not go with refine, which draws photos anew beside seams; take blend='multiband' or 'none'"
+        )
 
 
 def _listed(sources: Iterable[Source]) -> list[Source]:

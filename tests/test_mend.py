@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from test_compose import full_turn, shoot
 
 import compositor
 from compositor.cli.entry import run
-from compositor.compose.mend import _edges, mend_seams
+from compositor.compose.mend import mend_seams
 from compositor.images import open_photo, open_photos
 from compositor.spool import Spool
 
@@ -79,14 +80,48 @@ def test_a_panorama_on_disk_is_mended_the_same(photos, registration):
     assert (both[0] == both[1]).all()
 
 
-@pytest.mark.parametrize("wraps", [False, True])
-@pytest.mark.parametrize("length", [1, 300, 1500, 1537, 5000])
-def test_windows_share_every_pixel(length, wraps):
-    sums = np.zeros(length)
-    for begin, end, hat in _edges(length, wraps):
-        assert len(hat) == end - begin
-        np.add.at(sums, np.arange(begin, end) % length, hat)
-    np.testing.assert_allclose(sums, 1, atol=1e-6)
+def test_refining_does_not_open_the_wrap():
+    """On a narrow full turn too, where the last column and the first are one photo's."""
+    registration = full_turn(6)
+    shot = [shoot(eye, gain=gain) for eye, gain in zip(registration.cameras, (1.0, 0.8, 1.1, 0.9, 1.05, 0.85), strict=True)]
+    options = {"projection": "cylindrical", "blend": "none", "exposure": "none"}
+    before, after = (compositor.compose(registration, shot, refine=refine, **options) for refine in (None, compositor.close_seam))
+    assert before.canvas.wraps
+    assert before.canvas.size[0] < 1500
+    same = (before.owner[:, 0] == before.owner[:, -1]) & (before.owner[:, 0] >= 0)
+    steps = [np.abs(p.pixels[same, 0].astype(int) - p.pixels[same, -1]).mean() for p in (before, after)]
+    assert (after.pixels != before.pixels).any()
+    assert steps[1] < steps[0] + 0.5
+
+
+def test_floats_beyond_white_stay(photos, registration):
+    bright = [np.asarray(open_photo(path).full().pixels, np.float32) / 255 * 1.5 for path in photos]
+    before, after = (compositor.compose(registration, bright, **HARD, refine=refine) for refine in (None, compositor.close_seam))
+    beyond = (before.pixels > 1).any(axis=2)
+    assert beyond.mean() > 0.01
+    assert (before.pixels > 1).sum() == (after.pixels > 1).sum()
+
+
+@pytest.mark.parametrize(
+    ("refine", "said"),
+    [("classical", "give a callable"), (lambda layers: None, "returned NoneType"), (lambda layers: layers.new[:5], "of shape")],
+)
+def test_what_cannot_refine_is_told(photos, registration, refine, said):
+    with pytest.raises(compositor.OptionError, match=said):
+        compositor.compose(registration, photos, **HARD, refine=refine)
+
+
+def test_a_refiner_that_fails_to_give_numbers_changes_nothing(photos, registration):
+    def fails(layers):
+        return np.full_like(layers.new, np.nan)
+
+    before, after = (compositor.compose(registration, photos, **HARD, refine=refine) for refine in (None, fails))
+    assert (before.pixels == after.pixels).all()
+
+
+def test_blends_that_it_would_undo_are_refused(photos, registration):
+    with pytest.raises(compositor.OptionError, match="poisson"):
+        compositor.compose(registration, photos, blend="poisson", refine=compositor.close_seam)
 
 
 def test_the_command_line_refines(photos, registration, tmp_path, capfd):

@@ -60,7 +60,7 @@ def compose_photos(
         Called with the canvas before anything is drawn; what it raises ends the work.
     progress : callable, optional
         Called as progress("plan", done, total) for every photo that was drawn small, then progress("render", done, total) for every tile
-        of the panorama.
+        of the panorama, and progress("refine", done, total) where seams are refined.
 
     Returns
     -------

@@ -21,8 +21,6 @@ from compositor.types import Canvas
 
 __all__ = ["vote_out_guests"]
 
-Bools = NDArray[np.bool_]
-
 ALIKE = 0.08
 """Distance of two blurred encoded colours below which two photos show the same: twenty levels, more than noise and light leave."""
 BLUR = 1.5
@@ -51,7 +49,7 @@ def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> list[Warped]:
         With ``reluctance`` where any photo is outvoted.
     """
     width, height = canvas.size
-    supporters = [np.zeros(photo.mask.shape, np.uint8) for photo in warped]
+    supporters = [np.zeros(photo.mask.shape, np.uint16) for photo in warped]
     blurred = [_blurred(photo) for photo in warped]
     for i, first in enumerate(warped):
         for j in range(i + 1, len(warped)):
@@ -60,7 +58,7 @@ def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> list[Warped]:
                 alike = (difference < ALIKE) & first.mask[a] & warped[j].mask[b]
                 supporters[i][a] += alike
                 supporters[j][b] += alike
-    most = np.zeros((height, width), np.uint8)
+    most = np.zeros((height, width), np.uint16)
     for photo, votes in zip(warped, supporters, strict=True):
         raise_at(most, np.where(photo.mask, votes, 0), frame_of(photo), canvas.wraps)
     return [_reluctant(photo, votes, gather(most, frame_of(photo), canvas.wraps)) for photo, votes in zip(warped, supporters, strict=True)]
@@ -74,7 +72,7 @@ def _blurred(photo: Warped) -> NDArray[np.float32]:
     return np.asarray(colours / np.maximum(share, 1e-3)[..., None], np.float32)
 
 
-def _reluctant(photo: Warped, votes: NDArray[np.uint8], most: NDArray[np.uint8]) -> Warped:
+def _reluctant(photo: Warped, votes: NDArray[np.uint16], most: NDArray[np.uint16]) -> Warped:
     """A photo that is reluctant where it has fewer supporters than another photo at the same place."""
     outvoted = (photo.mask & (votes < most)).astype(np.uint8)
     guests = cv2.morphologyEx(outvoted, cv2.MORPH_OPEN, np.ones((THIN, THIN), np.uint8))

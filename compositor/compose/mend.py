@@ -20,6 +20,7 @@ from compositor.compose.grade import Grading, make_grading
 from compositor.compose.layers import Layers, Refine
 from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
 from compositor.encoding import full_scale
+from compositor.errors import OptionError
 from compositor.photometry import Photometry
 from compositor.spool import Spool
 from compositor.types import Camera, Canvas, Decoded, Photo, Pixels, Progress
@@ -37,7 +38,9 @@ BESIDE = 5
 """Pixels around a seam in which is measured how much it shows."""
 FAR = 1e4
 """Pixels from a seam beyond which all are equally far."""
-MOST_OPEN = 3
+ROWS = 64
+"""Rows of the panorama that are changed at once."""
+MOST_OPEN = 4
 """Photos that are held decoded."""
 
 
@@ -66,7 +69,7 @@ def mend_seams(
     refine : callable
         Called with the layers of one seam in one window after the other.
     progress : callable
-        Told of every window.
+        Told of every row of windows, as «refine».
     """
     width, height = canvas.size
     columns, rows = _edges(width, canvas.wraps), _edges(height, False)
@@ -91,36 +94,34 @@ def mend_seams(
 
 def _edges(length: int, wraps: bool) -> list[tuple[int, int, Floats]]:
     """Where windows begin and end along an axis, and their shares of the pixels between, which add up to one for every pixel."""
-    count = max(1, round(length / STEP))
-    marks = [k * length // count for k in range(count + 1)]
-    if count < 3:
+    count = max(3 if wraps else 1, round(length / STEP))
+    shared = min(SHARED, length // count) // 2 * 2
+    if count == 1 or shared == 0:
         return [(0, length, np.ones(length, np.float32))]
-    ramp, half = (np.arange(SHARED, dtype=np.float32) + 0.5) / SHARED, SHARED // 2
+    marks = [k * length // count for k in range(count + 1)]
+    ramp, half = (np.arange(shared, dtype=np.float32) + 0.5) / shared, shared // 2
     edges = []
     for k in range(count):
         before, after = half if wraps or k > 0 else 0, half if wraps or k + 1 < count else 0
         begin, end = marks[k] - before, marks[k + 1] + after
         hat = np.ones(end - begin, np.float32)
         if before:
-            hat[:SHARED] = ramp
+            hat[:shared] = ramp
         if after:
-            hat[-SHARED:] = ramp[::-1]
+            hat[-shared:] = ramp[::-1]
         edges.append((begin, end, hat))
     return edges
 
 
 def _finish(pixels: Pixels | Spool, change: Floats, top: int, white: np.float32) -> None:
-    """Add what is changed to whole rows of the panorama, where anything is."""
-    touched = np.flatnonzero(change.any(axis=(1, 2)))
-    if not len(touched):
-        return
-    rows = slice(top + int(touched[0]), top + int(touched[-1]) + 1)
-    before, part = pixels[rows, :], change[touched[0] : touched[-1] + 1] * white
-    if before.dtype == np.float32:
-        pixels[rows, :] = before + part
-        return
-    after = np.clip(np.rint(before + part), 0, white).astype(before.dtype)
-    pixels[rows, :] = after
+    """Add what is changed to whole rows of the panorama, where anything is; a few rows at a time, for their floats' sake."""
+    for first in range(0, len(change), ROWS):
+        part, rows = change[first : first + ROWS], slice(top + first, top + min(first + ROWS, len(change)))
+        if not part.any():
+            continue
+        before = pixels[rows, :]
+        after = before + part * white
+        pixels[rows, :] = after if before.dtype == np.float32 else np.clip(np.rint(after), 0, white).astype(before.dtype)
 
 
 def _read(picture: Pixels | Owners, box: Box, canvas: Canvas) -> NDArray[Any]:
@@ -164,7 +165,7 @@ class _Opened:
             photo, camera, share = self.photos[k], self.cameras[k], enlargement(self.cameras[k], self.sheet.canvas)
             decoded = extend_colours(photo.full() if share > 0.75 else photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6))
             self.held[k] = decoded, make_grading(self.photometry, k, camera, decoded.pixels.dtype)
-        decoded, grading = self.held[k]
+        decoded, grading = self.held[k] = self.held.pop(k)  # the last one is let go last
         places = locate(self.cameras[k], decoded, self.sheet, box)
         drawn, valid = draw(self.cameras[k], decoded, places, grading=grading, smooth=True)
         return np.clip(drawn / np.float32(full_scale(decoded.pixels.dtype)), 0, 1), valid
@@ -183,12 +184,17 @@ def _meetings(owners: NDArray[Any]) -> list[tuple[int, int]]:
 
 def _refined(layers: Layers, theirs: NDArray[np.bool_], base: Floats, refine: Refine, white: np.float32) -> Floats:
     """What refining one seam changes in a window; nothing where it shows as much as before."""
-    refined = np.where(theirs[..., None], refine(layers), base)
+    made = refine(layers)
+    if not isinstance(made, np.ndarray) or made.shape != base.shape or made.dtype.kind != "f":
+        found = f"{made.dtype} of shape {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__
+        raise OptionError(f"refine returned {found}; needed are the layers' pixels, float32 of shape {base.shape}")
+    refined = np.where(theirs[..., None], made, base)
     # As both will be stored: what is only not rounded yet is no gain.
     after, before = (np.asarray(np.rint(picture * white) / white if white > 1 else picture, np.float32) for picture in (refined, base))
-    if _shows(after, layers) >= _shows(before, layers):
+    if not _shows(after, layers) < _shows(before, layers):  # also what is no number is no gain
         return np.zeros_like(base)
-    return np.asarray(refined - base, np.float32)
+    # Layers end at white; what floats hold beyond it stays.
+    return np.where(base > 1, np.float32(0), refined - base).astype(np.float32)
 
 
 def _shows(picture: Floats, layers: Layers) -> float:

@@ -115,11 +115,12 @@ def make_plan(
         from compositor.compose.ghosts import vote_out_guests
 
         warped = vote_out_guests(warped, reduced)
+    to_cut = warped
     if wishes := _wishes(registration, photos, sheet, pool):
         from compositor.compose.wishes import grant_wishes
 
-        warped = grant_wishes(warped, wishes, reduced)
-    labels = find_seams(warped, (width, height), wraps=reduced.wraps, method=options.seams)
+        to_cut = grant_wishes(warped, wishes, reduced)
+    labels = find_seams(to_cut, (width, height), wraps=reduced.wraps, method=options.seams)
     labels = spread_labels(labels, reduced.wraps)
     levels, bands, correction, shares, offsets = factor.bit_length() - 1, 0, None, None, None
     if options.blend == "multiband":

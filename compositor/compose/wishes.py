@@ -14,12 +14,9 @@ from compositor.types import Canvas
 
 __all__ = ["grant_wishes"]
 
-RELUCTANCE = 2.0
-"""Cost of a pixel that another photo is wanted for: more than a pixel of seam on either side of it can save."""
-
 
 def grant_wishes(warped: Sequence[Warped], wishes: Mapping[int, NDArray[np.bool_]], canvas: Canvas) -> list[Warped]:
-    """Photos that are reluctant to show what another photo is wanted for.
+    """Photos without what another photo is wanted for, to find seams with.
 
     Where several photos are wanted, seams decide between them; where a wanted photo has no pixels, another one may show.
 
@@ -40,7 +37,5 @@ def grant_wishes(warped: Sequence[Warped], wishes: Mapping[int, NDArray[np.bool_
     granted = []
     for k, photo in enumerate(warped):
         others = gather(wanted, frame_of(photo), canvas.wraps) & ~wishes.get(k, np.zeros((), np.bool_))
-        own = 0 if photo.reluctance is None else photo.reluctance
-        reluctance = np.asarray(own + np.float32(RELUCTANCE) * others, np.float32)
-        granted.append(dataclasses.replace(photo, reluctance=reluctance) if others.any() else photo)
+        granted.append(dataclasses.replace(photo, mask=photo.mask & ~others))
     return granted

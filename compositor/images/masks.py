@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError, ReadError
 from compositor.images.files import printable
-from compositor.images.read import open_photo, photo_from_array, read_mask
+from compositor.images.read import ArrayDecoder, open_photo, read_mask
 from compositor.types import Decoded, Decoder, Photo
 
 __all__ = ["MaskSource", "is_masked", "masks_by_name", "with_masks", "with_wishes"]
@@ -77,10 +77,8 @@ def with_wishes(photos: Iterable[Photo], masks: Mapping[str, MaskSource]) -> lis
     """Photos that are to be shown where their masks are bright or true; parameters and errors as for ``with_masks``."""
 
     def wished(photo: Photo) -> Photo:
-        mask = check(masks[photo.name], photo)
-        if isinstance(mask, np.ndarray):
-            return dataclasses.replace(photo, wish=photo_from_array(mask.astype(np.uint8) * 255, photo.name))
-        return dataclasses.replace(photo, wish=open_photo(mask, is_mask=True))
+        masked = MaskedDecoder(photo.decode, check(masks[photo.name], photo), photo.name, photo.size)
+        return dataclasses.replace(photo, wish=Photo(photo.name, photo.size, np.dtype(np.uint8), WishDecoder(masked)))
 
     return [wished(photo) if photo.name in masks else photo for photo in photos]
 
@@ -158,6 +156,23 @@ class MaskedDecoder:
         if mask.shape[::-1] != self.size:
             raise ReadError(f"{self.name}: its mask {printable(self.mask)} is not what it was when it was opened", path=self.mask)
         return mask
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WishDecoder:
+    """Decodes a mask as a picture, white where it is bright.
+
+    Parameters
+    ----------
+    masked : MaskedDecoder
+        Knows the mask.
+    """
+
+    masked: MaskedDecoder
+
+    def __call__(self, shrink: int) -> Decoded:
+        """The picture at 1/shrink, shrink being 1, 2, 4 or 8."""
+        return ArrayDecoder(self.masked.load()[..., None] * np.uint8(255), None, self.masked.name)(shrink)
 
 
 def reduced(mask: NDArray[np.bool_], decoded: Decoded) -> NDArray[np.bool_]:

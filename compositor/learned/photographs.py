@@ -121,12 +121,14 @@ class Photographs:
 
 def _scenes(sources: Iterable[str | os.PathLike[str]]) -> list[list[Path]]:
     """The photos' paths, scene by scene."""
+    if isinstance(sources, str | os.PathLike):
+        raise OptionError(f"photos is one {type(sources).__name__}; give a list of files, folders or lists")
     scenes: list[list[Path]] = []
     for source in map(Path, sources):
         if source.is_dir():
             scenes += [[path] for path in sorted(source.rglob("*")) if path.suffix.lower() in ENDINGS]
         elif source.suffix.lower() == ".txt":
-            lines = read_bytes_checked(source).decode().splitlines()
+            lines = read_bytes_checked(source).decode(errors="surrogateescape").splitlines()
             scenes += [[source.parent / name for name in line.split("\t")] for line in lines if line.strip()]
         else:
             scenes.append([source])

@@ -54,8 +54,9 @@ def train_refiner(
 ) -> dict[str, Any]:
     """Train the seam refiner.
 
-    Beside the weights it writes what happened as JSON lines (``.jsonl``), a card that says what the weights are and where they come from
-    (``.md``), and while it runs a checkpoint (``.checkpoint``), from which the same call goes on when it was stopped.
+    Beside the weights it writes what happened as JSON lines (``.jsonl``), the critic's weights (``.critic.safetensors``), a card that says
+    what the weights are and where they come from (``.md``), and while it runs a checkpoint (``.checkpoint``), from which the same call goes
+    on when it was stopped.
 
     Parameters
     ----------
@@ -85,13 +86,17 @@ def train_refiner(
     chosen, output = TrainOptions.of(options), Path(output)
     if output.suffix != ".safetensors":
         raise OptionError(f"{output.name}: weights are written as .safetensors; give such a name")
-    check_place(output, overwrite=overwrite)
+    beside = [output.with_suffix(ending) for ending in (".jsonl", ".md", ".critic.safetensors")]
+    for place in (output, *beside):
+        # A training that was stopped left its log there.
+        check_place(place, overwrite=overwrite or output.with_suffix(".checkpoint").exists())
     device = choose_device(chosen.device)
     threads = chosen.threads or os.cpu_count() or 1
     computing = max(1, threads // 2) if device == "cpu" else 1
     with limit_threads(1), torch_threads(computing):
         learned, held_out = Photographs.read(photos)
         asked = {"options": _lasting(chosen), "device": device, "computing_threads": computing, "photographs": _manifest(learned)}
+        asked["held_out"] = _manifest(held_out)  # what is measured on them decides when the critic begins to pull
         training = Training(chosen, device)
         checkpoint, log = output.with_suffix(".checkpoint"), output.with_suffix(".jsonl")
         resumed = read_checkpoint(checkpoint, training.modules(), training.optimizers(), asked)
@@ -116,7 +121,6 @@ def train_refiner(
         **asked,
         "kind": KIND,
         "shape": dataclasses.asdict(training.network.shape),
-        "held_out": _manifest(held_out),
         "figures": lines[-1],
     }
     record |= {"parameters": sum(p.numel() for p in training.network.parameters()), "torch": torch.__version__}

@@ -42,11 +42,11 @@ class Training:
     """
 
     def __init__(self, options: TrainOptions, device: str) -> None:
-        torch.manual_seed(options.seed)
         self.options = options
-        self.network = RefinerNetwork().to(device)
+        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
+            torch.manual_seed(options.seed)
+            self.network, self.critic = RefinerNetwork().to(device), Critic().to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.critic = Critic().to(device)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.99))
         self.critic_optimizer = torch.optim.AdamW(self.critic.parameters(), lr=3e-4, weight_decay=1e-3, betas=(0.5, 0.99))
         self.pulls = False
