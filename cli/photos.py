@@ -53,7 +53,7 @@ def find_photos(console: Console, arguments: Iterable[str], more: IO[str] | None
 
 def without_results(console: Console, folder: str, found: Sequence[str], outputs: set[str]) -> list[str]:
     """The pictures of a folder that are photos: what was made of them is left behind, and said."""
-    from compositor.images import is_stitched
+    from compositor.images import is_photo_mask, is_stitched
     from compositor.images.files import printable
 
     left = []
@@ -62,6 +62,8 @@ def without_results(console: Console, folder: str, found: Sequence[str], outputs
             console.say(f"{printable(path)} is an output of this command and not taken as a photo")
         elif is_stitched(path):
             console.leave_out(printable(os.path.basename(path)), "is a panorama that compositor wrote; name the file itself to use it")
+        elif is_photo_mask(path):
+            console.leave_out(printable(os.path.basename(path)), "tells which photo shows where, as compositor wrote it")
         else:
             left.append(path)
     if not left:

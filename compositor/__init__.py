@@ -70,6 +70,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load a public name on its first use (PEP 562)."""
+    if name == "learned":  # loads no PyTorch by itself
+        return importlib.import_module("compositor.learned")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -7,6 +7,7 @@ name an option as Python does, ``size='400x300'`` or ``size=``; the command line
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import numbers
 import os
 import re
@@ -64,6 +65,10 @@ def _check_value(field: dataclasses.Field[Any], value: Any, hint: Any) -> None:
         raise OptionError(f"{field.name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")
 
 
+ARGUMENTS = ("masks", "feature_masks", "show_masks", "matcher", "photometry", "refine", "approve", "progress")
+"""What the functions of ``compositor.stitch`` take beside options; a mistyped one arrives among these."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How to run, whatever is done.
@@ -107,7 +112,9 @@ class RunOptions:
         names = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in names:
-                raise OptionError(f"there is no option {name!r}; the options are {', '.join(names)}")
+                near = difflib.get_close_matches(name, [*names, *ARGUMENTS], 1)
+                hint = f"did you mean {near[0]}? The" if near else "the"
+                raise OptionError(f"there is no option {name!r}; {hint} options are {', '.join(names)}")
         return cls(**values)
 
 

@@ -209,11 +209,11 @@ class Panorama:
         WriteError
             The file could not be written; what was there before is still there.
         """
-        from compositor.images import check_output, write_image
+        from compositor.images import check_output, creator_xmp, write_image
 
         check_output(path, overwrite=overwrite, lossless=True)
         depth = np.uint8 if len(self.used) <= np.iinfo(np.uint8).max else np.uint16
-        write_image(path, (np.asarray(self.owner) + 1).astype(depth), overwrite=overwrite)
+        write_image(path, (np.asarray(self.owner) + 1).astype(depth), metadata={"xmp": creator_xmp("photo mask")}, overwrite=overwrite)
 
     def save_photo_masks(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write a mask for each photo: a gray PNG as large as the panorama, white where the panorama shows this photo, else black.

@@ -357,8 +357,8 @@ def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) ->
     missing = [camera.name for camera in cameras if counts[camera.name] != 1]
     if missing and (len(photos) != len(cameras) or len(missing) < len(cameras)):
         raise RegistrationFileError(
-            f"{len(photos)} photos were given and of the {len(cameras)} registered are not among them once: {first_names(missing)}; "
-            f"give the {len(cameras)} by name, or as many of other names in the same order"
+            f"{len(cameras)} photos are registered, {len(photos)} were given, and among these is not, or more than once, "
+            f"{first_names(missing)}; give photos of these names, or {len(cameras)} of other names in the same order"
         )
     if missing:
         logger.warning(

@@ -165,6 +165,18 @@ def test_exposures_are_matched_and_reported():
 LENS = (-0.3, -0.1, 0.05)
 
 
+def test_what_is_burnt_out_stays_white_in_a_photo_that_is_darkened():
+    registration = row(2)
+    dark, bright = (np.full((120, 160, 3), value, np.uint8) for value in (100, 140))
+    bright[40:80, 60:100] = 255
+    panorama = compose(registration, [photo_of(dark, "photo 0"), photo_of(bright, "photo 1")], exposure="gain", blend="none")
+    assert panorama.photometry.gains[1].max() < 1
+    x, y = np.rint(panorama.map_points(1, np.array([[80.0, 60.0]]))[0]).astype(int)
+    assert panorama.owner[y, x] == 1
+    assert (panorama.pixels[y, x] == 255).all()
+    assert panorama.pixels[panorama.owner == 0].max() < 140
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_vignetting_is_undone_and_reported(dtype):
     registration = row(size=(320, 240), focal=300.0)

@@ -294,3 +294,24 @@ def test_weights_need_their_ending(folder, tmp_path):
         train_refiner([folder], tmp_path / "seams.pt", **SMALL)
     with pytest.raises(CompositorError):
         Photographs.read([folder / "0.png"])
+
+
+def test_the_weights_that_ship_mend_seams_and_leave_alone_what_is_fine():
+    """A texture that nobody learned from, displaced by two pixels; and an exposure that the classical stages match to the bit."""
+    refiner = Refiner.load(device="cpu")
+    refined = refiner(two_layers(1.1, 2))
+    assert refined.report["taken"] > 0
+    assert refined.report["after"] < 0.97 * refined.report["before"]
+    clean = refiner(two_layers(1.15, 0))
+    assert not clean.changed.any()
+
+
+def test_stitching_takes_the_weights_that_ship(tmp_path):
+    from compositor.cli.entry import run
+
+    photos = []
+    for k, left in enumerate((0, 140)):
+        write_image(tmp_path / f"{k}.png", texture(11, 420)[60:360, left : left + 280])
+        photos.append(str(tmp_path / f"{k}.png"))
+    assert run(["stitch", *photos, "-o", str(tmp_path / "out.png"), "--refine", "learned"]) == 0
+    assert (tmp_path / "out.png").exists()

@@ -222,10 +222,12 @@ def test_grading_does_what_photometry_says(dtype, lens, shoulder, seed):
     light /= np.maximum(1 + terms[0] * distance + terms[1] * distance**2 + terms[2] * distance**3, DARKEST)[..., None]
     expected = encode_srgb(flatten_highlights(light, shoulder)) * white
     expected = np.minimum(expected, white) if white > 1 else expected
+    burnt = np.clip((part.min(axis=2) / white - 0.97) / 0.03, 0, 1)[..., None]
+    if not any(terms) and white > 1 and (gain < 1).any():  # burnt-out pixels stay white
+        expected += burnt * (white - expected)
     if any(terms):  # burnt-out pixels become what they would at the farthest corner from (70, 40)
         farthest = np.maximum(1 + np.polynomial.Polynomial((0, *terms))((70.5**2 + 49.5**2) / (60**2 + 45**2)), DARKEST)
         brightest = encode_srgb(flatten_highlights(restore_highlights(np.ones(3), shoulder) * gain / farthest, shoulder)) * white
-        burnt = np.clip((part.min(axis=2) / white - 0.97) / 0.03, 0, 1)[..., None]
         expected += burnt * np.maximum(np.minimum(brightest, white) - expected, 0)
     # 8-bit levels. Tables of a stack are joined by straight lines, which miss a bend: where a shoulder ends, above white, and much more
     # where a falloff meets its limit.

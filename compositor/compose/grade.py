@@ -35,10 +35,13 @@ class Grading:
         first for the photo's principal point, the last for a squared radius of ``reach``.
     reach : float
         In halves of the photo's diagonal.
+    whitens : bool
+        What is burnt out stays white, though the photo is darkened; else it becomes the brightest that the last table knows.
     """
 
     tables: Floats32
     reach: float
+    whitens: bool = False
 
     @property
     def by_radius(self) -> bool:
@@ -91,7 +94,7 @@ class Grading:
     def _highlights(self, dtype: np.dtype[Any]) -> tuple[np.float32, np.float32, Floats32]:
         """White, the value from which on pixels are burnt out, and what becomes of those, (3,)."""
         white = np.float32(full_scale(dtype))
-        return white, SATURATED * white, np.minimum(self.tables[-1, :, -1], white)
+        return white, SATURATED * white, np.full(3, white, np.float32) if self.whitens else np.minimum(self.tables[-1, :, -1], white)
 
 
 def make_grading(photometry: Photometry, photo: int, camera: Camera, dtype: np.dtype[Any], *, small: bool = False) -> Grading | None:
@@ -127,7 +130,10 @@ def make_grading(photometry: Photometry, photo: int, camera: Camera, dtype: np.d
     tables = encode_srgb(flatten_highlights(light * gain[:, None] * lift[:, None, None], shoulder))
     # Between tables of a stack white is where their mean passes it, not where one of them does.
     tables = np.minimum(tables, 1) if white > 1 and not shaded else tables
-    return Grading(np.asarray(tables * white, np.float32), reach)
+    # A darkened photo's burnt-out sky would come out gray. Only a stack of tables looks at all three channels: two equal ones are one.
+    whitens = not shaded and (small or white > 1) and bool((gain < 1).any())
+    stack = np.repeat(tables, 2, axis=0) if whitens else tables
+    return Grading(np.asarray(stack * white, np.float32), reach, whitens)
 
 
 def squared_radii(camera: Camera, decoded: Decoded, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

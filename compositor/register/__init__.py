@@ -120,6 +120,8 @@ def lonely(groups: Sequence[Sequence[int]], photos: Sequence[Photo], found: Foun
     """Why photos hang together with none, or not with those that most others hang together with; reason by index."""
     from compositor.register.reasons import no_overlap
 
+    if len(photos) == 1:
+        return {0: "no other photo is left that it could overlap"}
     outside = groups if not groups or len(groups[0]) < 2 else groups[1:]
     return {i: no_overlap(i, groups, photos, found.verdicts, found.tried) for group in outside for i in group}
 
