@@ -7,6 +7,7 @@ only where the seam then shows less than before.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,8 @@ __all__ = ["mend_seams"]
 
 Floats = NDArray[np.float32]
 Owners = NDArray[np.int8] | NDArray[np.int16] | Spool
+
+logger = logging.getLogger("compositor")
 
 STEP, SHARED = 512, 192
 """Canvas px from one window to the next, about, and how many of them it shares with the next."""
@@ -74,6 +77,7 @@ def mend_seams(
     width, height = canvas.size
     columns, rows = _edges(width, canvas.wraps), _edges(height, False)
     opened, white = _Opened(cameras, photos, canvas, photometry), np.float32(full_scale(pixels.dtype))
+    looked_at, taken = 0, 0
     strip = np.zeros((0, width, 3), np.float32)  # what the windows above change of the rows that this row of windows shares with them
     for n, (top, bottom, hat_down) in enumerate(rows):
         progress("refine", n, len(rows))
@@ -85,11 +89,13 @@ def mend_seams(
             if pairs := _meetings(owners):
                 base = _read(pixels, box, canvas).astype(np.float32) / white
                 part = _mended(opened, pairs, box, owners, base, refine, white)
+                looked_at, taken = looked_at + 1, taken + bool(part.any())
                 change[:, np.arange(left, right) % width] += part * (hat_down[:, None] * hat_across)[..., None]
         ready = rows[n + 1][0] - top if n + 1 < len(rows) else bottom - top
         _finish(pixels, change[:ready], top, white)
         strip = change[ready:]
     progress("refine", len(rows), len(rows))
+    logger.info("seams were looked at again in %d windows, and changed in %d", looked_at, taken)
 
 
 def _edges(length: int, wraps: bool) -> list[tuple[int, int, Floats]]:
