@@ -16,15 +16,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.compose.footprint import enlargement
-from compositor.compose.grade import Grading, make_grading
 from compositor.compose.layers import Layers, Refine
-from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
+from compositor.compose.opened import Opened, open_for
+from compositor.compose.warp import Box, Sheet, draw, locate
 from compositor.encoding import full_scale
 from compositor.errors import OptionError
 from compositor.photometry import Photometry
 from compositor.spool import Spool
-from compositor.types import Camera, Canvas, Decoded, Photo, Pixels, Progress
+from compositor.types import Camera, Canvas, Photo, Pixels, Progress
 
 __all__ = ["mend_seams"]
 
@@ -76,7 +75,7 @@ def mend_seams(
     """
     width, height = canvas.size
     columns, rows = _edges(width, canvas.wraps), _edges(height, False)
-    opened, white = _Opened(cameras, photos, canvas, photometry), np.float32(full_scale(pixels.dtype))
+    opened, white = _LastFew(cameras, photos, canvas, photometry), np.float32(full_scale(pixels.dtype))
     looked_at, taken = 0, 0
     strip = np.zeros((0, width, 3), np.float32)  # what the windows above change of the rows that this row of windows shares with them
     for n, (top, bottom, hat_down) in enumerate(rows):
@@ -140,7 +139,7 @@ def _read(picture: Pixels | Owners, box: Box, canvas: Canvas) -> NDArray[Any]:
 
 
 def _mended(
-    opened: _Opened, pairs: list[tuple[int, int]], box: Box, owners: NDArray[Any], base: Floats, refine: Refine, white: np.float32
+    opened: _LastFew, pairs: list[tuple[int, int]], box: Box, owners: NDArray[Any], base: Floats, refine: Refine, white: np.float32
 ) -> Floats:
     """What refining all seams of a window changes in it; a photo between two seams goes over from what one makes of it to the other's."""
     drawn = {k: opened.draw(k, box) for k in sorted({k for pair in pairs for k in pair})}
@@ -156,25 +155,23 @@ def _mended(
     return np.asarray(change / np.maximum(shares, np.float32(1e-12)), np.float32)
 
 
-class _Opened:
+class _LastFew:
     """The last few photos that were decoded, and how each is drawn."""
 
     def __init__(self, cameras: Sequence[Camera], photos: Sequence[Photo], canvas: Canvas, photometry: Photometry) -> None:
         self.cameras, self.photos, self.photometry, self.sheet = cameras, photos, photometry, Sheet.of(canvas)
-        self.held: dict[int, tuple[Decoded, Grading | None]] = {}
+        self.held: dict[int, Opened] = {}
 
     def draw(self, k: int, box: Box) -> tuple[Floats, NDArray[np.bool_]]:
         """A photo's pixels in a box of the canvas, graded, 0..1, and where it has any."""
         if k not in self.held:
             while len(self.held) >= MOST_OPEN:
                 self.held.pop(next(iter(self.held)))
-            photo, camera, share = self.photos[k], self.cameras[k], enlargement(self.cameras[k], self.sheet.canvas)
-            decoded = extend_colours(photo.full() if share > 0.75 else photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6))
-            self.held[k] = decoded, make_grading(self.photometry, k, camera, decoded.pixels.dtype)
-        decoded, grading = self.held[k] = self.held.pop(k)  # the last one is let go last
-        places = locate(self.cameras[k], decoded, self.sheet, box)
-        drawn, valid = draw(self.cameras[k], decoded, places, grading=grading, smooth=True)
-        return np.clip(drawn / np.float32(full_scale(decoded.pixels.dtype)), 0, 1), valid
+            self.held[k] = open_for(self.sheet.canvas, self.photos[k], self.cameras[k], self.photometry, k)
+        opened = self.held[k] = self.held.pop(k)  # the last one is let go last
+        places = locate(self.cameras[k], opened.decoded, self.sheet, box)
+        drawn, valid = draw(self.cameras[k], opened.decoded, places, grading=opened.grading, smooth=True)
+        return np.clip(drawn / np.float32(full_scale(opened.decoded.pixels.dtype)), 0, 1), valid
 
 
 def _meetings(owners: NDArray[Any]) -> list[tuple[int, int]]:

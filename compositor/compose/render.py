@@ -16,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, enlarging_taps
-from compositor.compose.footprint import enlargement
 from compositor.compose.frames import gather, gather_frame
-from compositor.compose.grade import Grading, make_grading
 from compositor.compose.memory import Holding
+from compositor.compose.opened import Opened, open_for
 from compositor.compose.plan import Plan
 from compositor.compose.shelf import Shelf
 from compositor.compose.strips import seam_strips
 from compositor.compose.tiles import TILE, Tile, cut_tiles, in_order
-from compositor.compose.warp import Box, Sheet, draw, extend_colours, locate
+from compositor.compose.warp import Box, Sheet, draw, locate
 from compositor.encoding import full_scale
 from compositor.kernels.tile import choose_owners, compare, finish, place
 from compositor.spool import Spool
-from compositor.types import Camera, Decoded, Photo, Pixels, Progress
+from compositor.types import Camera, Photo, Pixels, Progress
 
 __all__ = ["render"]
 
@@ -46,14 +45,6 @@ class _Piece:
     box: Box
     pixels: Floats
     valid: NDArray[np.bool_]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Opened:
-    """A decoded photo, and what is done to its light."""
-
-    decoded: Decoded
-    grading: Grading | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,7 +102,11 @@ def render(
     job = _Job(plan, cameras, Sheet.of(plan.canvas), enlarging_taps(plan.factor.bit_length() - 1), pixels, owner)
     tiles = in_order(cut_tiles(plan, side), plan, strips=holding.photos is not None)
     ahead = FEW_AHEAD if holding.photos else AHEAD
-    shelf = Shelf([tile.pieces for tile in tiles], lambda k: pool.submit(_open, photos[k], cameras[k], plan, k), holding.photos)
+    shelf = Shelf(
+        [tile.pieces for tile in tiles],
+        lambda k: pool.submit(open_for, plan.canvas, photos[k], cameras[k], plan.photometry, k),
+        holding.photos,
+    )
     at_work: deque[Future[None]] = deque()
     for position, tile in enumerate(tiles):
         progress("render", position, len(tiles))
@@ -126,15 +121,7 @@ def render(
     return pixels, owner
 
 
-def _open(photo: Photo, camera: Camera, plan: Plan, index: int) -> _Opened:
-    """A photo's pixels: all of them, or fewer where the canvas shows it much smaller, so that nothing aliases."""
-    share = enlargement(camera, plan.canvas)
-    wanted = photo.full() if share > 0.75 else photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6)
-    decoded = extend_colours(wanted)
-    return _Opened(decoded, make_grading(plan.photometry, index, camera, decoded.pixels.dtype))
-
-
-def _draw_tile(job: _Job, tile: Tile, opened: dict[int, Future[_Opened]]) -> None:
+def _draw_tile(job: _Job, tile: Tile, opened: dict[int, Future[Opened]]) -> None:
     """Draw the photos of a tile, composite, blend, round and store it."""
     pieces = {}
     for k, box in tile.pieces.items():
