@@ -17,7 +17,16 @@ from typing import Any, Literal, NewType, Self
 
 from compositor.errors import OptionError
 
-__all__ = ["JPEG_QUALITY", "ComposeOptions", "CorrectOptions", "RegisterOptions", "RunOptions", "StitchOptions", "TrainOptions"]
+__all__ = [
+    "JPEG_QUALITY",
+    "ComposeOptions",
+    "CorrectOptions",
+    "LearnOptions",
+    "RegisterOptions",
+    "RunOptions",
+    "StitchOptions",
+    "TrainOptions",
+]
 
 FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
 ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
@@ -230,22 +239,26 @@ class CorrectOptions(RunOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainOptions(RunOptions):
-    """How a network is trained."""
+class LearnOptions(RunOptions):
+    """How any network is trained."""
 
     iterations: int = option(4000, "Steps of training; how long one takes is shown while training.", low=1)
+    report_every: int = option(200, "Steps between reports; each measures on what is never learned from and saves a checkpoint.", low=1)
+    device: DeviceMethod = option("auto", "Where to compute; auto takes a GPU where there is one.")
+    threads: int = option(
+        0, "Threads; 0 means one per core. On a CPU half of them make examples; the weights depend on the others' number.", low=0, high=1024
+    )
+    seed: int = option(0, "Seed of the first weights and of all examples.", low=0, high=2**63 - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(LearnOptions):
+    """How the refiner of seams is trained."""
+
     scenes: int = option(4, "Scenes that a step learns from.", low=1, high=4096)
     tiles: int = option(6, "Tiles along the seam of each scene.", low=1, high=64)
     rate: float = option(0.001, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
     adversarial: float = option(
         0.07, "How hard the critic pulls, as a share of the pull towards the truth; 0 for no critic.", low=0.0, high=1.0
     )
-    report_every: int = option(
-        200, "Steps between reports; each measures on scenes that are never learned from and saves a checkpoint.", low=1
-    )
     measured: int = option(40, "Scenes that reports are measured on.", low=1, high=4096)
-    device: DeviceMethod = option("auto", "Where to compute; auto takes a GPU where there is one.")
-    threads: int = option(
-        0, "Threads; 0 means one per core. On a CPU half of them make examples; the weights depend on the others' number.", low=0, high=1024
-    )
-    seed: int = option(0, "Seed of the first weights and of all scenes.", low=0, high=2**63 - 1)

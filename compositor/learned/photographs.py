@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -13,10 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError
+from compositor.errors import OptionError, ReadError
 from compositor.images import open_photo, read_bytes_checked, to_common_profile
+from compositor.images.files import printable
 
 __all__ = ["Photograph", "Photographs"]
+
+logger = logging.getLogger(__name__)
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 SHORT_SIDE = 512
@@ -50,10 +54,16 @@ class Photographs:
     Parameters
     ----------
     photographs : sequence of Photograph
+    left_out : sequence of (str, str)
+        Name and reason of every photo that could not be read.
     """
 
-    def __init__(self, photographs: Sequence[Photograph]) -> None:
-        self.photographs = tuple(photographs)
+    def __init__(self, photographs: Sequence[Photograph], left_out: Sequence[tuple[str, str]] = ()) -> None:
+        self.photographs, self.left_out = tuple(photographs), tuple(left_out)
+
+    def manifest(self) -> dict[str, str]:
+        """SHA-256 and name of every photograph."""
+        return {photo.digest: photo.name for photo in self.photographs}
 
     @classmethod
     def read(cls, sources: Iterable[str | os.PathLike[str]]) -> tuple[Photographs, Photographs]:
@@ -68,30 +78,31 @@ class Photographs:
         Returns
         -------
         learned, held_out : Photographs
-            No scene is in both. Which is where depends on the files' contents only.
+            No scene is in both. Which is where depends on the files' contents only. The first knows which photos could not be read.
 
         Raises
         ------
         OptionError
             There are fewer than two scenes.
-        ReadError
-            A photo cannot be read.
         """
         learned: list[list[Photograph]] = []
         held_out: list[list[Photograph]] = []
         known: set[str] = set()
+        left_out: list[tuple[str, str]] = []
         for scene in _scenes(sources):
-            photographs = [photo for path in scene if (photo := _read(path)).digest not in known]
+            photographs = [photo for path in scene if (photo := _read(path, left_out)) and photo.digest not in known]
             known.update(photo.digest for photo in photographs)
             if photographs:
                 part = held_out if int(photographs[0].digest[:8], 16) % HELD_OUT == 0 else learned
                 part.append(photographs)
         if len(learned) + len(held_out) < 2:
-            raise OptionError(f"{len(learned) + len(held_out)} scenes were found; give at least two photos of different scenes")
+            broken = f"; {len(left_out)} photos cannot be read, such as {left_out[0][0]}" if left_out else ""
+            found = f"{len(learned) + len(held_out)} scenes were found{broken}"
+            raise OptionError(f"{found}; give at least two photos of different scenes", left_out=tuple(left_out))
         if not held_out or not learned:  # so few that chance put all of them on one side
             (held_out if not held_out else learned).append((learned or held_out).pop())
         first, second = (cls(sorted(chain.from_iterable(part), key=lambda photo: photo.digest)) for part in (learned, held_out))
-        return first, second
+        return cls(first.photographs, left_out), second
 
     def crop(self, generator: np.random.Generator, size: int) -> NDArray[np.uint8]:
         """A square crop of a photograph at a random scale, turned and mirrored at random.
@@ -135,7 +146,18 @@ def _scenes(sources: Iterable[str | os.PathLike[str]]) -> list[list[Path]]:
     return scenes
 
 
-def _read(path: Path) -> Photograph:
+def _read(path: Path, left_out: list[tuple[str, str]]) -> Photograph | None:
+    """A photograph, as small as is needed, in sRGB; one that cannot be read is named and left out."""
+    try:
+        return _reduced(path)
+    except ReadError as error:
+        name = printable(path.name)
+        left_out.append((name, str(error).removeprefix(f"{name}: ")))
+        logger.warning("%s: %s; it is left out", *left_out[-1])
+        return None
+
+
+def _reduced(path: Path) -> Photograph:
     """A photograph, as small as is needed, in sRGB."""
     photo = open_photo(path)
     if photo.metadata.get("icc"):

@@ -14,16 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compositor.learned.average import follow
 from compositor.learned.critic import Critic, critic_loss, separation
 from compositor.learned.examples import Examples
 from compositor.learned.losses import gradient_errors, local_loss, ring_errors, tone_loss
 from compositor.learned.network import RefinerNetwork
+from compositor.learned.processes import average_gradients
 from compositor.options import TrainOptions
 
 __all__ = ["Training"]
 
-KEPT = 0.998
-"""Share of the averaged weights that a step keeps."""
 WARMING = 50
 """Steps over which the learning rate rises."""
 CRITIC_FROM, PULLS_FROM, TELLS = 0.5, 0.67, 0.8
@@ -39,10 +39,12 @@ class Training:
     ----------
     options : TrainOptions
     device : str
+    measured : Examples, optional
+        Of scenes that are never learned from.
     """
 
-    def __init__(self, options: TrainOptions, device: str) -> None:
-        self.options = options
+    def __init__(self, options: TrainOptions, device: str, measured: Examples | None = None) -> None:
+        self.options, self.measured = options, measured
         with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
             torch.manual_seed(options.seed)
             self.network, self.critic = RefinerNetwork().to(device), Critic().to(device)
@@ -58,6 +60,14 @@ class Training:
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """What remembers earlier steps, by name."""
         return {"optimizer": self.optimizer, "critic_optimizer": self.critic_optimizer}
+
+    def state(self) -> dict[str, Any]:
+        """What else changes: whether the critic may pull."""
+        return {"pulls": self.pulls}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what ``state`` told before."""
+        self.pulls = state.get("pulls", False)
 
     def step(self, iteration: int, examples: Examples) -> dict[str, float]:
         """Learn from examples; the losses."""
@@ -77,12 +87,11 @@ class Training:
                 pull = pull + self._critics_pull(examples, pull, seen)
         refined.backward(pull)
         tone.backward()
+        average_gradients(self.network.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_PULL)
         if math.isfinite(float(norm)):
             self.optimizer.step()
-        kept = min(KEPT, (1 + iteration) / (10 + iteration))
-        for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            slow.lerp_(fast.detach(), 1 - kept)
+        follow(self.average, self.network, iteration)
         return losses
 
     def _teach_critic(self, examples: Examples, refined: Tensor) -> float:
@@ -91,14 +100,15 @@ class Training:
         Layers that were equal show no seam, so nothing is to be learned from them.
         """
         distance, rows = examples.strip.distance, ~_by_tile(examples.clean, examples)
-        if not rows.any():
-            return 0.0
         fakes = torch.arange(len(distance), device=distance.device)[:, None, None, None] % 3
         fake = torch.where(fakes == 0, examples.hard, torch.where(fakes == 1, examples.strip.pixels, refined))
         self.critic_optimizer.zero_grad()
-        loss = critic_loss(self.critic(examples.truth[rows], distance[rows]), self.critic(fake[rows], distance[rows]))
-        loss.backward()
-        self.critic_optimizer.step()
+        loss = torch.zeros(())
+        if rows.any():
+            loss = critic_loss(self.critic(examples.truth[rows], distance[rows]), self.critic(fake[rows], distance[rows]))
+            loss.backward()
+        if average_gradients(self.critic.parameters()):
+            self.critic_optimizer.step()
         return float(loss.detach())
 
     def _critics_pull(self, examples: Examples, pull: Tensor, seen: Tensor) -> Tensor:
@@ -110,8 +120,11 @@ class Training:
         return own * (self.options.adversarial * pull.norm() / own.norm().clamp(min=1e-12))
 
     @torch.no_grad()
-    def measure(self, examples: Examples) -> dict[str, Any]:
+    def measure(self) -> dict[str, Any]:
         """How good the averaged network is: means over tiles, with and without it, and what the critic tells."""
+        if self.measured is None:
+            return {}
+        examples = self.measured
         refined, floor, clean = self.average.local(examples.strip), examples.strip.pixels, _by_tile(examples.clean, examples)
         moved = _by_tile(examples.moved, examples)
         figures: dict[str, Any] = {}

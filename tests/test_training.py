@@ -1,0 +1,105 @@
+"""The one loop that everything is trained by: it goes on where it was, tells what happened, and works in several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra «learned» is not installed")
+pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
+
+import torch
+import trainings
+
+from compositor.errors import OptionError, OutputError
+from compositor.images import open_photo, write_image
+from compositor.learned.curves import draw_curves
+from compositor.learned.photographs import Photographs
+from compositor.learned.weights import WeightsError, read_weights
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    from compositor.learned.device import torch_threads
+
+    with torch_threads(1):
+        yield
+
+
+def test_stopped_training_goes_on_to_the_same_bytes(tmp_path):
+    whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
+    trainings.fit_line(whole)
+    with pytest.raises(KeyboardInterrupt):
+        trainings.fit_line(stopped, stop_at=5)
+    assert not stopped.exists()
+    record = trainings.fit_line(stopped)
+    assert record["figures"]["seen"] == 24
+    assert whole.read_bytes() == stopped.read_bytes()
+    assert whole.with_suffix(".jsonl").read_bytes() == stopped.with_suffix(".jsonl").read_bytes()
+
+
+def test_training_leaves_log_curves_and_card_beside_the_weights(tmp_path):
+    path = tmp_path / "line.safetensors"
+    record = trainings.fit_line(path)
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".jsonl", ".md", ".png", ".safetensors"]
+    lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [0, 2, 4, 6]
+    assert lines[-1] == record["figures"] == read_weights(path, kind="a line")[1]["figures"]
+    np.testing.assert_array_equal(open_photo(path.with_suffix(".png")).full().pixels, draw_curves(lines))
+    assert record["sha256"] in path.with_suffix(".md").read_text()
+    with pytest.raises(OutputError, match="exists"):
+        trainings.fit_line(path)
+
+
+def test_checkpoint_of_other_options_is_refused(tmp_path):
+    path = tmp_path / "line.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        trainings.fit_line(path, stop_at=5)
+    with pytest.raises(WeightsError, match="options"):
+        trainings.fit_line(path, seed=1)
+
+
+def test_two_processes_learn_what_one_learns_of_twice_the_batch(tmp_path):
+    single, double = tmp_path / "single.safetensors", tmp_path / "double.safetensors"
+    trainings.fit_line(single, batch=4)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    # As torchrun starts them, but for its own process.
+    paths = os.pathsep.join([str(Path(trainings.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    settings = [{**os.environ, **meeting, "PYTHONPATH": paths, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    command = [sys.executable, trainings.__file__, str(double), "2"]
+    assert [process.wait() for process in [subprocess.Popen(command, env=setting) for setting in settings]] == [0, 0]
+    (one, _), (two, record) = (read_weights(path, kind="a line") for path in (single, double))
+    for name in one:
+        # The same gradients, summed in another order.
+        torch.testing.assert_close(one[name], two[name], rtol=1e-5, atol=1e-6)
+    assert record["processes"] == 2
+
+
+def test_curves_show_a_plot_for_every_figure():
+    rising = [{"iteration": step, "rises": step, "falls": -step, "nothing": None, "once": float("nan")} for step in range(5)]
+    picture = draw_curves(rising)
+    one = draw_curves([{name: line[name] for name in ("iteration", "rises")} for line in rising])
+    assert picture.shape == one.shape  # two plots fit in a row, and nothing is drawn of what is no number
+    np.testing.assert_array_equal(picture[:, : one.shape[1] // 3], one[:, : one.shape[1] // 3])
+    assert (picture != one).any()
+
+
+def test_broken_pictures_are_left_out_by_name(tmp_path):
+    for number in range(4):
+        write_image(tmp_path / f"{number}.png", np.random.default_rng(number).integers(0, 256, (40 + number, 60, 3), np.uint8))
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "half.png").write_bytes((tmp_path / "0.png").read_bytes()[:2000])
+    learned, held_out = Photographs.read([tmp_path])
+    assert sorted(photo.name for part in (learned, held_out) for photo in part.photographs) == [f"{number}.png" for number in range(4)]
+    assert sorted(name for name, _ in learned.left_out) == ["half.png", "text.jpg"]
+    with pytest.raises(OptionError, match=r"text\.jpg"):
+        Photographs.read([tmp_path / "text.jpg", tmp_path / "0.png"])
