@@ -190,7 +190,7 @@ def registration_of(
     solution: Solution, cameras: Mapping[int, Camera], left_out: Sequence[tuple[str, str]], agreed: Agreement, saved: Mapping[str, str]
 ) -> Registration:
     """The registration of cameras, by photo index in the order in which they were given, with what is to be said of it."""
-    from compositor.register.reasons import dispute_notes, misfit, same_view_notes, saved_note
+    from compositor.register.reasons import dispute_notes, explained, misfit, same_view_notes, saved_note
 
     place = {i: k for k, i in enumerate(cameras)}
     ends = [sorted((place[p.first], place[p.second])) for p in solution.pairs]
@@ -207,7 +207,7 @@ def registration_of(
         tuple(left_out),
         pairs,
         solution.error,
-        confidence=solution.confidence * agreed.share,
+        confidence=solution.confidence * explained(agreed),
         doubts=misfit(agreed, used),
         notes=tuple(notes),
     )

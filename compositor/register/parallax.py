@@ -33,6 +33,9 @@ LOOKED_AT = 100
 FARTHEST = 0.2
 """Displacement by parallax, in units of the photo's longer side, beyond which a match is taken to be wrong."""
 
+FAR = 0.03
+"""Distance, in units of the photo's longer side, beyond which a match is as far off as it can be: it shows double."""
+
 PAIRS = 64
 """Pairs of a large set that are looked at."""
 
@@ -49,10 +52,13 @@ class Agreement(NamedTuple):
         Of the verified matches, those that the cameras bring together, 0 to 1.
     error : float
         Median distance, px of the full-size photos, of the others; 0 when there are none.
+    displaced : float
+        Mean distance of all of them, in units of the photo's longer side, none counted as more than ``FAR``.
     """
 
     share: float
     error: float
+    displaced: float
 
 
 def agreement(cameras: Mapping[int, Camera], verdicts: Mapping[tuple[int, int], Verdict]) -> Agreement:
@@ -69,17 +75,20 @@ def agreement(cameras: Mapping[int, Camera], verdicts: Mapping[tuple[int, int], 
     -------
     Agreement
     """
-    errors, pixels = [np.zeros(0)], [np.zeros(0)]
+    errors, pixels, sides = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
     pairs = [(v.match, v.candidates) for (i, j), v in verdicts.items() if v.match and i in cameras and j in cameras]
     for match, candidates in pairs[:: -(-len(pairs) // PAIRS)]:
         both = cameras[match.first], cameras[match.second]
-        first, second = verified(match, candidates, FARTHEST * max(both[1].size))
+        side = max(both[1].size)
+        first, second = verified(match, candidates, FARTHEST * side)
         problem = Problem(np.array([[0, 1]]), np.array([0, len(first)]), first, second)
         errors.append(np.sqrt(squared_errors(camera_table(both), problem).mean(axis=1)))
         pixels.append(np.full(len(first), match.pixel))
-    error, pixel = np.concatenate(errors), np.concatenate(pixels)
+        sides.append(np.full(len(first), side))
+    error, pixel, side = np.concatenate(errors), np.concatenate(pixels), np.concatenate(sides)
     apart = ~(error <= THRESHOLD * pixel)
-    return Agreement(1 - float(np.mean(apart)), float(np.median(error[apart])) if apart.any() else 0.0)
+    displaced = np.nan_to_num(np.minimum(error / side, FAR), nan=FAR)
+    return Agreement(1 - float(np.mean(apart)), float(np.median(error[apart])) if apart.any() else 0.0, float(np.mean(displaced)))
 
 
 def moved_matches(verdict: Verdict) -> int:

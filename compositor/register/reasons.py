@@ -15,10 +15,16 @@ from compositor.register.parallax import Agreement, moved_matches
 from compositor.registration import Pair
 from compositor.types import Camera, Photo
 
-__all__ = ["dispute_notes", "few_message", "misfit", "no_overlap", "same_view_notes", "saved_note"]
+__all__ = ["dispute_notes", "explained", "few_message", "misfit", "no_overlap", "same_view_notes", "saved_note"]
 
 MISFIT = 0.75
 """Share of the verified matches that cameras bring together, below which the photos are said not to fit."""
+
+DISPLACED = 0.0027
+"""Mean displacement of the verified matches, in units of the photo's longer side, beyond which the photos are said not to fit.
+
+Photos turned in the hand stay below 0.002, also in narrow streets; few and far displaced things, as a walk along houses leaves, go beyond.
+"""
 
 SAME = 0.02
 """Distance of all corners, in units of the photo's longer side, within which two photos show the same view."""
@@ -80,7 +86,7 @@ def few_message(photos: Sequence[Photo], verdicts: Sequence[Verdict] = ()) -> st
 
 def misfit(agreed: Agreement, cameras: Sequence[Camera]) -> tuple[str, ...]:
     """What to say when cameras leave much unexplained; nothing when they do not."""
-    if agreed.share >= MISFIT:
+    if agreed.share >= MISFIT and agreed.displaced <= DISPLACED:
         return ()
     width = int(np.median([camera.size[0] for camera in cameras]))
     return (
@@ -88,6 +94,11 @@ def misfit(agreed: Agreement, cameras: Sequence[Camera]) -> tuple[str, ...]:
         f"{100 * (1 - agreed.share):.0f} % of the matches are off, half of these by more than {agreed.error:.1f} px, in photos {width} px "
         "wide; the camera moved between the photos, so expect broken and doubled things",
     )
+
+
+def explained(agreed: Agreement) -> float:
+    """How much of what matches the cameras explain, 0 to 1: what to scale a registration's confidence by."""
+    return agreed.share * min(1.0, DISPLACED / max(agreed.displaced, DISPLACED))
 
 
 def dispute_notes(disputes: Sequence[Dispute], name: Mapping[int, str]) -> list[str]:
