@@ -75,7 +75,7 @@ def agreement(cameras: Mapping[int, Camera], verdicts: Mapping[tuple[int, int], 
     -------
     Agreement
     """
-    errors, pixels, sides = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
+    errors, apart, shares = [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
     pairs = [(v.match, v.candidates) for (i, j), v in verdicts.items() if v.match and i in cameras and j in cameras]
     for match, candidates in pairs[:: -(-len(pairs) // PAIRS)]:
         both = cameras[match.first], cameras[match.second]
@@ -83,12 +83,11 @@ def agreement(cameras: Mapping[int, Camera], verdicts: Mapping[tuple[int, int], 
         first, second = verified(match, candidates, FARTHEST * side)
         problem = Problem(np.array([[0, 1]]), np.array([0, len(first)]), first, second)
         errors.append(np.sqrt(squared_errors(camera_table(both), problem).mean(axis=1)))
-        pixels.append(np.full(len(first), match.pixel))
-        sides.append(np.full(len(first), side))
-    error, pixel, side = np.concatenate(errors), np.concatenate(pixels), np.concatenate(sides)
-    apart = ~(error <= THRESHOLD * pixel)
-    displaced = np.nan_to_num(np.minimum(error / side, FAR), nan=FAR)
-    return Agreement(1 - float(np.mean(apart)), float(np.median(error[apart])) if apart.any() else 0.0, float(np.mean(displaced)))
+        apart.append(~(errors[-1] <= THRESHOLD * match.pixel))
+        shares.append(np.nan_to_num(np.minimum(errors[-1] / side, FAR), nan=FAR))
+    off = np.concatenate(apart)
+    typical = float(np.median(np.concatenate(errors)[off])) if off.any() else 0.0
+    return Agreement(1 - float(np.mean(off)), typical, float(np.mean(np.concatenate(shares))))
 
 
 def moved_matches(verdict: Verdict) -> int:
