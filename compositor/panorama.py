@@ -9,18 +9,22 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compositor.errors import OptionError
 from compositor.geometry.projections import canvas_directions, canvas_positions
-from compositor.geometry.views import ray_directions, see
+from compositor.geometry.views import angles_of, ray_directions, rotation_of, see
 from compositor.options import JPEG_QUALITY
 from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.spool import Derived, Spool
 from compositor.types import Camera, Canvas, Pixels
+
+if TYPE_CHECKING:
+    from compositor.images import Pose
 
 __all__ = ["Panorama"]
 
@@ -184,7 +188,7 @@ class Panorama:
         from compositor.images import creator_xmp, panorama_xmp, write_image
 
         metadata = dict(self.metadata)
-        if xmp := panorama_xmp(self.canvas, heading=self._heading()):
+        if xmp := panorama_xmp(self.canvas, self._pose()):
             metadata["xmp"] = xmp
         elif len(self.used) > 1:  # so that it is known again among photos; one photo made right is a photo still
             metadata["xmp"] = creator_xmp("panorama")
@@ -251,20 +255,27 @@ class Panorama:
 
         write_folder(folder, write, overwrite=overwrite, outdated=outdated)
 
-    def _heading(self) -> float | None:
-        """Compass direction of the middle column, degrees, where the first photo's file tells the photo's."""
+    def _pose(self) -> Pose | None:
+        """How the panorama's middle column, where its projection has the horizon, looks into the world; None of what has no such thing."""
+        from compositor.images import Pose
+
+        if self.canvas.projection not in ("spherical", "cylindrical"):
+            return None
+        level = rotation_of(*map(math.radians, self.registration.turned))
+        middle = (self.canvas.left + (self.canvas.size[0] - 1) / 2) / self.canvas.scale
+        yaw, pitch, roll = map(math.degrees, angles_of(level @ rotation_of(middle, 0.0, 0.0)))
+        north = self._north(level)
+        return Pose(None if north is None else (yaw - north) % 360, pitch, roll)
+
+    def _north(self, level: NDArray[np.float64]) -> float | None:
+        """Where north lies on the level, degrees to the right of straight ahead, where the first photo's file tells its heading."""
         from compositor.images import photo_heading
 
-        if not self.registration.cameras or self.canvas.projection not in ("spherical", "cylindrical"):
-            return None
         told = photo_heading(self.metadata)
-        if told is None:
+        if told is None or not self.registration.cameras:
             return None
-        x, y, z = self.registration.cameras[0].rotation[:, 2]
-        if abs(y) > STEEPEST:
-            return None
-        middle = (self.canvas.left + (self.canvas.size[0] - 1) / 2) / self.canvas.scale
-        return (told + math.degrees(middle - math.atan2(x, z))) % 360
+        x, y, z = level @ self.registration.cameras[0].rotation[:, 2]
+        return None if abs(y) > STEEPEST else math.degrees(math.atan2(x, z)) - told
 
     def _repr_png_(self) -> bytes:
         """A preview of at most a megapixel, for notebooks."""

@@ -85,6 +85,7 @@ class RegistrationRecord(msgspec.Struct, frozen=True):
     doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     local: LocalAlignment | None = None
+    turned: Row = (0.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,6 +114,9 @@ class Registration:
         What else is worth knowing, one line each: photos whose overlap was found by a second look, pairs that were not believed.
     local : LocalAlignment or None
         What the cameras' meshes do; None where they have none.
+    turned : (float, float, float)
+        Yaw, pitch and roll of the view, degrees to the right, upward and clockwise, by which the cameras were turned away from straight
+        ahead and level; what tells how the horizon lies.
     """
 
     model: MotionModelName
@@ -124,6 +128,7 @@ class Registration:
     doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     local: LocalAlignment | None = None
+    turned: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __repr__(self) -> str:
         """One line, as the cameras' numbers would flood a prompt."""
@@ -163,6 +168,7 @@ class Registration:
             self.doubts,
             self.notes,
             self.local,
+            self.turned,
         )
         return msgspec.json.format(msgspec.json.encode(record)).decode() + "\n"
 
@@ -193,7 +199,7 @@ class Registration:
             if not (0 <= pair.first < len(cameras) and 0 <= pair.second < len(cameras)):
                 raise RegistrationFileError(f"pair {pair.first}-{pair.second} names a photo that is not in the file; it has {len(cameras)}")
         left_out = tuple((entry.name, entry.reason) for entry in record.left_out)
-        told = record.pairs, record.error, record.confidence, record.doubts, record.notes, record.local
+        told = record.pairs, record.error, record.confidence, record.doubts, record.notes, record.local, record.turned
         return cls(record.model, tuple(cameras), left_out, *told)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 import compositor.images.tiff
+from compositor.compose import plan_canvas
+from compositor.compose import turned as registration_turned
 from compositor.errors import OutputError, WriteError
-from compositor.images import is_stitched, open_photo, panorama_xmp, write_folder, write_image
+from compositor.geometry.views import rotation_of
+from compositor.images import Pose, is_stitched, open_photo, panorama_xmp, write_folder, write_image
 from compositor.images.metadata import exif_for_output, read_exif
+from compositor.options import ComposeOptions
 from compositor.panorama import Panorama
 from compositor.photometry import Photometry
 from compositor.registration import Registration
@@ -134,6 +139,77 @@ def test_heading_of_the_middle_follows_from_that_of_the_first_photo(generator, t
     # Rounded to a tenth; the middle of an even number of columns lies half a column beside its middle line.
     assert (heading - expected + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
     assert 0 <= heading < 360
+
+
+def seen_by_a_viewer(told, position):
+    """Compass direction and height, degrees, at which a viewer that keeps to the properties shows a pixel of the file."""
+    width, height = (float(told[f"FullPano{side}Pixels"]) for side in ("Width", "Height"))
+    x, y = (position[k] + 0.5 + float(told[f"CroppedArea{side}Pixels"]) for k, side in enumerate(("Left", "Top")))
+    across = 2 * np.pi * (x / width - 0.5)
+    up = np.arctan(-y * 2 * np.pi / width) if told["ProjectionType"] == "cylindrical" else np.pi * (0.5 - y / height)
+    # The angles of aviation: north, east and down are the axes, and a craft turns, rises and then banks about its own.
+    aim = [float(told.get(f"Pose{angle}Degrees", 0)) for angle in ("Heading", "Pitch", "Roll")]
+    ray = [np.cos(across) * np.cos(up), np.sin(across) * np.cos(up), -np.sin(up)]
+    north, east, down = Rotation.from_euler("ZYX", aim, degrees=True).apply(ray)
+    return np.degrees(np.arctan2(east, north)), -np.degrees(np.arcsin(down))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {},
+        {"yaw": 75.0},
+        {"pitch": 30.0},
+        {"roll": -25.0},
+        {"yaw": -130.0, "pitch": -40.0, "roll": 60.0},
+        {"pitch": 90.0, "roll": 20.0},
+        {"roll": 180.0},
+        {"pitch": 20.0, "roll": 8.0, "projection": "cylindrical", "fov": 70.0, "size": "900x500"},
+        {"yaw": 10.0, "pitch": 8.0, "fov": 80.0, "size": "1000x300"},
+    ],
+)
+def test_viewers_show_a_turned_panorama_level_and_where_it_was(generator, tmp_path, view):
+    """Wherever the view looks, each photo's middle is shown at the heading and height at which it was taken; so too from a saved file."""
+    true = [(20.0, 5.0), (60.0, -30.0), (-70.0, 15.0), (170.0, 40.0)]
+    eyes = tuple(Camera(f"{h}.jpg", (64, 48), 200.0, (31.5, 23.5), rotation_of(*np.radians([h - 15, p, 3]))) for h, p in true)
+    options = ComposeOptions.of({"projection": "spherical", **view})
+    if (turn := {name: 5.0 for name in ("yaw", "pitch", "roll") if name in view}) and len(view) == 3:
+        # Part of the turn was made before, and lies in a file.
+        first = registration_turned(Registration("rotation", eyes), ComposeOptions.of(turn))
+        first.save(tmp_path / "photos.json")
+        registration = registration_turned(Registration.load(tmp_path / "photos.json"), options)
+    else:
+        registration = registration_turned(Registration("rotation", eyes), options)
+    whole = plan_canvas(registration, options)
+    w, h = whole.size
+    corner = dataclasses.replace(
+        whole, left=whole.left + w // 3, top=whole.top + h * 3 // 5, size=(w - w // 3, h - h * 3 // 5), wraps=False
+    )
+    shown = 0
+    for canvas in (whole, corner):
+        drawn = panorama_on(canvas, generator, exif=exif_of_a_phone(heading=true[0][0]))
+        panorama = dataclasses.replace(drawn, registration=registration)
+        panorama.save(tmp_path / "a.jpg", overwrite=True)
+        told = properties_of(xmp_in(tmp_path / "a.jpg"))
+        assert 0 <= float(told["PoseHeadingDegrees"]) < 360
+        assert -90 <= float(told["PosePitchDegrees"]) <= 90
+        assert -180 < float(told["PoseRollDegrees"]) <= 180
+        for k, (heading, height) in enumerate(true):
+            position = panorama.map_points(k, np.array([[31.5, 23.5]]))[0]
+            if not (np.isfinite(position).all() and (position >= 0).all() and (position < canvas.size).all()):
+                continue
+            found, up = seen_by_a_viewer(told, position)
+            # The whole turn has a whole number of pixels, of 0.3 degrees each, and headings are told to a tenth of a degree.
+            assert ((found - heading + 180) % 360 - 180) * np.cos(np.radians(height)) == pytest.approx(0, abs=0.5)
+            assert up == pytest.approx(height, abs=0.5)
+            shown += 1
+    assert shown > len(true) or (shown > 0 and "fov" in view)
+
+
+def test_a_level_panorama_has_no_pitch_and_no_roll():
+    told = properties_of(panorama_xmp(WHOLE, Pose(None, -0.001, -180.0)))
+    assert (told["PosePitchDegrees"], told["PoseRollDegrees"]) == ("0.0", "180.0")
+    assert (properties_of(panorama_xmp(WHOLE))["PosePitchDegrees"], properties_of(panorama_xmp(WHOLE))["PoseRollDegrees"]) == ("0.0", "0.0")
 
 
 def test_what_is_true_of_the_photo_only_is_not_kept():

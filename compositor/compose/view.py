@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError
 from compositor.geometry.projections import PROJECTIONS, Projection
-from compositor.geometry.views import rotation_of
+from compositor.geometry.views import angles_of, rotation_of
 from compositor.options import ComposeOptions
 from compositor.registration import Registration
 from compositor.types import Camera
@@ -33,7 +33,7 @@ def turned(registration: Registration, options: ComposeOptions) -> Registration:
     Returns
     -------
     Registration
-        The same one where the view is not turned.
+        It knows by how much its cameras are turned; the same one where the view is not turned.
 
     Raises
     ------
@@ -44,9 +44,11 @@ def turned(registration: Registration, options: ComposeOptions) -> Registration:
         return registration
     if (options.yaw or options.pitch) and any(camera.plane is not None for camera in registration.cameras):
         raise OptionError("yaw= and pitch= turn photos that look around; these are photos of a plane, which only roll= can turn")
-    back = rotation_of(*np.radians([options.yaw, options.pitch, options.roll]).tolist()).T
-    cameras = tuple(camera.looking(_product(back, camera.view)) for camera in registration.cameras)
-    return dataclasses.replace(registration, cameras=cameras)
+    view = rotation_of(*map(math.radians, (options.yaw, options.pitch, options.roll)))
+    cameras = tuple(camera.looking(_product(view.T, camera.view)) for camera in registration.cameras)
+    before = rotation_of(*map(math.radians, registration.turned))
+    yaw, pitch, roll = map(math.degrees, angles_of(_product(before, view)))
+    return dataclasses.replace(registration, cameras=cameras, turned=(yaw, pitch, roll))
 
 
 def _product(first: Floats, second: Floats) -> Floats:

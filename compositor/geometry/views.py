@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from compositor.geometry.mesh import displacements, undisplaced
 from compositor.types import Camera
 
-__all__ = ["border_directions", "largest_radius", "ray_directions", "resolution", "rotation_of", "see", "world_to_camera"]
+__all__ = ["angles_of", "border_directions", "largest_radius", "ray_directions", "resolution", "rotation_of", "see", "world_to_camera"]
 
 Floats = NDArray[np.float64]
 
+STEEP = 1e-9
+"""Cosine of a pitch that is as good as straight up or down."""
 SAMPLES_PER_SIDE = 256
 """Points along each side of a photo; between two of them a border bends by less than a hundredth of a pixel at 12 megapixels."""
 
@@ -40,6 +42,14 @@ def rotation_of(yaw: float, pitch: float, roll: float) -> Floats:
     up = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     round_axis = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1.0]])
     return np.asarray(across @ up @ round_axis)
+
+
+def angles_of(rotation: Floats) -> tuple[float, float, float]:
+    """Yaw, pitch and roll, radians, of which ``rotation_of`` makes a rotation; straight up or down, where yaw says all, roll is zero."""
+    pitch = math.asin(min(1.0, max(-1.0, -rotation[1, 2])))
+    if math.hypot(rotation[0, 2], rotation[2, 2]) < STEEP:
+        return math.atan2(-rotation[2, 0], rotation[0, 0]), pitch, 0.0
+    return math.atan2(rotation[0, 2], rotation[2, 2]), pitch, math.atan2(rotation[1, 0], rotation[1, 1])
 
 
 def world_to_camera(camera: Camera) -> Floats:

@@ -6,10 +6,11 @@ from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_m
 from compositor.images.metadata import photo_heading
 from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
 from compositor.images.write import check_output, encode_preview, write_image
-from compositor.images.xmp import creator_xmp, is_photo_mask, is_stitched, panorama_xmp
+from compositor.images.xmp import Pose, creator_xmp, is_photo_mask, is_stitched, panorama_xmp
 
 __all__ = [
     "MaskSource",
+    "Pose",
     "check_folder",
     "check_output",
     "creator_xmp",

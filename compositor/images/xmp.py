@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from compositor.errors import ReadError
 from compositor.images.files import AnyPath, open_checked
 from compositor.types import Canvas
 
-__all__ = ["creator_xmp", "is_photo_mask", "is_stitched", "panorama_xmp"]
+__all__ = ["Pose", "creator_xmp", "is_photo_mask", "is_stitched", "panorama_xmp"]
 
 SOFTWARE = "compositor"
 PROJECTION_TYPES = {"spherical": "equirectangular", "cylindrical": "cylindrical"}
@@ -44,15 +44,34 @@ PACKET = """\
 <?xpacket end="r"?>"""
 
 
-def panorama_xmp(canvas: Canvas, *, heading: float | None = None) -> bytes | None:
+class Pose(NamedTuple):
+    """How the middle of a whole turn looks into the world, degrees.
+
+    Parameters
+    ----------
+    heading : float or None
+        Its compass direction; None where that is not known.
+    pitch : float
+        Above the horizon, -90..90.
+    roll : float
+        Clockwise, as a camera is turned; the horizon turns the other way. -180..180.
+    """
+
+    heading: float | None = None
+    pitch: float = 0.0
+    roll: float = 0.0
+
+
+def panorama_xmp(canvas: Canvas, pose: Pose | None = None) -> bytes | None:
     """The XMP packet of a panorama that goes around its viewer.
 
     Parameters
     ----------
     canvas : Canvas
         What the file shows, after cropping.
-    heading : float or None
-        Compass direction of the panorama's middle column, degrees.
+    pose : Pose, optional
+        That of the panorama's middle column, at the row where the projection has the horizon: the whole turn's middle, also where the
+        canvas shows a part of it without that row. By default level, in an unknown direction.
 
     Returns
     -------
@@ -66,9 +85,11 @@ def panorama_xmp(canvas: Canvas, *, heading: float | None = None) -> bytes | Non
         "StitchingSoftware": SOFTWARE,
         "ProjectionType": PROJECTION_TYPES[canvas.projection],
         **cropped_area(canvas),
-        "PosePitchDegrees": "0.0",
-        "PoseRollDegrees": "0.0",
     }
+    heading, pitch, roll = pose or Pose()
+    # Zero is added for its sign's sake: a level panorama is no -0.0 degrees high. Half a turn is 180, not -180.
+    properties["PosePitchDegrees"] = round(pitch, 2) + 0.0
+    properties["PoseRollDegrees"] = 180.0 if round(roll, 2) == -180 else round(roll, 2) + 0.0
     if heading is not None:
         # Rounded first, since 359.99 rounds to 360.0, which is none.
         properties["PoseHeadingDegrees"] = round(heading, 1) % 360
