@@ -21,6 +21,7 @@ from compositor.clock import StageClock
 from compositor.options import ComposeOptions
 
 if TYPE_CHECKING:
+    from compositor.compose.layers import Refine
     from compositor.types import Canvas
 
 EXAMPLES = """\b
@@ -78,7 +79,7 @@ def compose(
     second_look = refiner_of(refine, weights, device)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
-        return plan(console, loaded, sources, {"masks": of_photos, "show_masks": shown}, options, approve)
+        return plan(console, loaded, sources, {"masks": of_photos, "show_masks": shown}, options, second_look, approve)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
@@ -105,6 +106,7 @@ def plan(
     sources: list[str],
     masks: dict[str, list[str | None] | None],
     options: dict[str, Any],
+    refine: Refine | None,
     approve: Callable[[Canvas], None],
 ) -> int:
     """Tell what composing would make; it leaves out what cannot be read or is not registered, whatever registering left out."""
@@ -119,4 +121,6 @@ def plan(
         if not any(photo is camera_photo for camera_photo in used):
             left_out.append((photo.name, reasons.get(photo.name, "it is not in the registration")))
             logging.getLogger("compositor").warning("%s: %s; it is left out", *left_out[-1])
-    return report_plan(console, dataclasses.replace(registration, left_out=tuple(left_out)), photos, options, seconds={}, approve=approve)
+    return report_plan(
+        console, dataclasses.replace(registration, left_out=tuple(left_out)), photos, options, seconds={}, refine=refine, approve=approve
+    )

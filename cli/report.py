@@ -11,6 +11,7 @@ from compositor.cli.console import Console, named, one_line
 from compositor.options import ComposeOptions
 
 if TYPE_CHECKING:
+    from compositor.compose.layers import Refine
     from compositor.panorama import Panorama
     from compositor.photometry import Photometry
     from compositor.registration import LocalAlignment, Registration
@@ -59,11 +60,11 @@ def report_plan(
     options: Mapping[str, Any],
     *,
     seconds: Mapping[str, float],
+    refine: Refine | None,
     approve: Callable[[Canvas], None],
 ) -> int:
     """Tell what composing these photos would make and need; the exit code for it."""
-    from compositor.compose import choose_holding, estimate_memory, plan_canvas, turned
-    from compositor.images import is_masked
+    from compositor.compose import Demands, choose_holding, estimate_memory, plan_canvas, turned
     from compositor.stitch import one_photo_per_camera
 
     chosen = ComposeOptions.of(options)
@@ -71,9 +72,9 @@ def report_plan(
     registration = turned(registration.fitted_to([(photo.name, photo.size) for photo in used]), chosen)
     canvas = plan_canvas(registration, chosen)
     approve(canvas)
-    masked = any(map(is_masked, used))
-    holding = choose_holding(registration, canvas, chosen, used[0].dtype, masked=masked)
-    memory = estimate_memory(registration, canvas, chosen, used[0].dtype, masked=masked, holding=holding)
+    demands = Demands.of(used, refine)
+    holding = choose_holding(registration, canvas, chosen, used[0].dtype, demands=demands)
+    memory = estimate_memory(registration, canvas, chosen, used[0].dtype, demands=demands, holding=holding)
     registration = with_left_out(registration, console)
     fields = registration_fields(registration, seconds)
     fields |= {"size": list(canvas.size), "projection": canvas.projection, "memory_mb": round(memory / 1e6, 1), "output": None}

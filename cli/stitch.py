@@ -20,6 +20,7 @@ from compositor.clock import StageClock
 from compositor.options import ComposeOptions, RegisterOptions, RunOptions, StitchOptions
 
 if TYPE_CHECKING:
+    from compositor.compose.layers import Refine
     from compositor.types import Canvas
 
 EXAMPLES = """\b
@@ -76,7 +77,7 @@ def stitch(
     second_look = refiner_of(refine, weights, device)
     approve = size_check(output, owner, crop=options["crop"])
     if dry_run:
-        return plan(console, sources, {"masks": of_photos, "feature_masks": looked_at, "show_masks": shown}, options, approve)
+        return plan(console, sources, {"masks": of_photos, "feature_masks": looked_at, "show_masks": shown}, options, second_look, approve)
     if output is None:
         raise click.UsageError("say where the panorama goes, such as -o panorama.tif")
     with console.progress() as progress:
@@ -101,6 +102,7 @@ def plan(
     sources: list[str],
     masks: dict[str, list[str | None] | None],
     options: dict[str, Any],
+    refine: Refine | None,
     approve: Callable[[Canvas], None],
 ) -> int:
     """Register only, and tell what composing would make."""
@@ -114,7 +116,9 @@ def plan(
             photos = use(photos, masks_by_name(photo_names(sources), of_photos, called))
         registration = compositor.register(photos, progress=clock, **options_of(RegisterOptions, options))
     registration = dataclasses.replace(registration, left_out=(*unreadable, *registration.left_out))
-    return report_plan(console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds(), approve=approve)
+    return report_plan(
+        console, registration, photos, options_of(ComposeOptions, options), seconds=clock.seconds(), refine=refine, approve=approve
+    )
 
 
 def options_of(record: type[RunOptions], options: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from compositor.compose import compose_photos, estimate_memory, plan_canvas
 from compositor.compose.canvas import footprint
-from compositor.compose.memory import FEWEST, Holding, most_at_once
+from compositor.compose.memory import FEWEST, Demands, Holding, most_at_once
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
 from compositor.compose.small import plan_box
@@ -420,6 +420,27 @@ def test_the_scale_that_is_advised_fits():
         compose_photos(registration, photos, ComposeOptions(max_memory=allowed))
     scale = float(re.search(r"scale=([\d.]+)", str(caught.value))[1])
     compose_photos(registration, photos, ComposeOptions(max_memory=allowed, scale=scale))
+
+
+def test_memory_counts_what_deghosting_wishes_and_refining_add():
+    registration = Registration("rotation", tuple(camera(f"eye {k}", 8 * k, size=(640, 480), focal=600.0) for k in range(40)))
+
+    def needed(holding, scale=1.0, deghost=False, **demands):
+        options = ComposeOptions(projection="cylindrical", scale=scale, threads=1, deghost=deghost)
+        canvas = plan_canvas(registration, options)
+        return estimate_memory(registration, canvas, options, np.dtype(np.uint8), demands=Demands(**demands), holding=holding)
+
+    on_disk, both = Holding(on_disk=True, photos=FEWEST), {"deghost": True, "wished": True}
+    for holding in (on_disk, Holding()):
+        least, most = needed(holding), needed(holding, **both, refined=True)
+        for more in ({"deghost": True}, {"wished": True}, {"refined": True}, both):
+            # In memory the writer's copies may take more than all of it.
+            assert least < needed(holding, **more) <= most if holding.on_disk else least <= needed(holding, **more) <= most
+    # Four bytes for each pixel of forty photos, on a reduced canvas of half their scale.
+    assert needed(on_disk, deghost=True) - needed(on_disk) > 4 * 40 * 320 * 240
+    # Changes lie in whole rows of the canvas.
+    wide, usual = (needed(on_disk, scale, refined=True) - needed(on_disk, scale) for scale in (8.0, 4.0))
+    assert wide - usual > 12 * 512 * 4 * 3300
 
 
 def test_memory_counts_a_photo_for_each_worker_and_the_writers_copies():

@@ -124,6 +124,27 @@ def test_blends_that_it_would_undo_are_refused(photos, registration):
         compositor.compose(registration, photos, blend="poisson", refine=compositor.close_seam)
 
 
+def test_memory_that_does_not_suffice_for_refining_is_told_before(photos, registration):
+    memory = importlib.import_module("compositor.compose.memory")
+    canvas = importlib.import_module("compositor.compose").plan_canvas(registration, compositor.options.ComposeOptions())
+    least = memory.Holding(on_disk=True, photos=memory.FEWEST)
+    plain, refined = (
+        memory.estimate_memory(
+            registration,
+            canvas,
+            compositor.options.ComposeOptions(),
+            np.dtype(np.uint8),
+            demands=memory.Demands(refined=more),
+            holding=least,
+        )
+        for more in (False, True)
+    )
+    allowed = (plain + refined) / 2 / 1e6
+    compositor.compose(registration, photos, max_memory=allowed)
+    with pytest.raises(compositor.LimitError, match="no refine="):
+        compositor.compose(registration, photos, max_memory=allowed, refine=compositor.close_seam)
+
+
 def test_the_command_line_refines(photos, registration, tmp_path, capfd):
     registration.save(tmp_path / "photos.json")
     options = ["--blend", "none", "--exposure", "none", "--seams", "voronoi", "--refine", "classical"]

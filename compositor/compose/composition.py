@@ -12,13 +12,12 @@ import numpy as np
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.crop import crop_panorama
 from compositor.compose.layers import Refine
-from compositor.compose.memory import choose_holding
+from compositor.compose.memory import Demands, choose_holding
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
 from compositor.compose.view import turned
 from compositor.errors import RegistrationFileError
 from compositor.heap import give_back_memory
-from compositor.images import is_masked
 from compositor.options import ComposeOptions
 from compositor.panorama import Panorama
 from compositor.photometry import Photometry
@@ -92,7 +91,7 @@ def compose_photos(
         )
     if approve is not None:
         approve(canvas)
-    holding = choose_holding(registration, canvas, options, np.dtype(photos[0].dtype), masked=any(map(is_masked, photos)))
+    holding = choose_holding(registration, canvas, options, np.dtype(photos[0].dtype), demands=Demands.of(photos, refine))
     report("plan", 0, len(photos))
     with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
         plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry)

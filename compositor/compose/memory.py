@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +15,18 @@ import numpy as np
 
 from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canvas
 from compositor.compose.footprint import footprint
+from compositor.compose.layers import Refine
+from compositor.compose.mend import MOST_OPEN, SHARED, largest_window
 from compositor.compose.small import plan_box
 from compositor.compose.tiles import TILE
 from compositor.compose.warp import Box
 from compositor.errors import LimitError
+from compositor.images import is_masked
 from compositor.options import ComposeOptions, PictureSize
 from compositor.registration import Registration
-from compositor.types import Canvas
+from compositor.types import Canvas, Photo
 
-__all__ = ["Holding", "available_memory", "choose_holding", "estimate_memory"]
+__all__ = ["Demands", "Holding", "available_memory", "choose_holding", "estimate_memory"]
 
 MEGABYTE = 10**6
 LIBRARIES = 270 * MEGABYTE
@@ -33,6 +37,10 @@ FEWEST = 4
 """Photos that must be held at least where four corners meet."""
 UNKNOWN = 4000 * MEGABYTE
 """What a machine is taken to have that does not tell."""
+WINDOW = 250
+"""Bytes for each pixel of a window in which a seam is looked at again: four photos drawn, both layers' distances, what is made of them."""
+NETWORK = 350 * MEGABYTE
+"""PyTorch, and what a network of ours holds of the tiles that it looks at."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +59,37 @@ class Holding:
     photos: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Demands:
+    """What is asked of composing besides its options, as far as it takes memory.
+
+    Parameters
+    ----------
+    masked : bool
+        Photos have masks of the user's.
+    wished : bool
+        Photos have masks of what must be shown.
+    refined : bool
+        Seams are looked at again.
+    """
+
+    masked: bool = False
+    wished: bool = False
+    refined: bool = False
+
+    @classmethod
+    def of(cls, photos: Sequence[Photo], refine: Refine | None) -> Demands:
+        """What photos and a refiner ask for."""
+        return cls(any(map(is_masked, photos)), any(photo.wish is not None for photo in photos), refine is not None)
+
+
 def estimate_memory(
     registration: Registration,
     canvas: Canvas,
     options: ComposeOptions,
     dtype: np.dtype[Any],
     *,
-    masked: bool = False,
+    demands: Demands = Demands(),
     holding: Holding = Holding(),
 ) -> int:
     """The memory that composing will take at its peak.
@@ -68,19 +100,18 @@ def estimate_memory(
     canvas : Canvas
         From ``plan_canvas``.
     options : ComposeOptions
-        ``threads`` and ``blend`` are used.
+        ``threads``, ``blend`` and ``deghost`` are used.
     dtype : numpy.dtype
         Of the photos' pixels.
-    masked : bool
-        Photos have masks of the user's.
+    demands : Demands
     holding : Holding
         Where the panorama is held.
 
     Returns
     -------
     int
-        Bytes, for the whole process: libraries and the largest of what planning, rendering and writing hold. Every photo is taken to
-        be decoded in full, and every picture in memory to be written with alpha; JPEGs need less.
+        Bytes, for the whole process: libraries and the largest of what planning, rendering, refining and writing hold. Every photo is
+        taken to be decoded in full, and every picture in memory to be written with alpha; JPEGs need less.
     """
     depth = np.dtype(dtype).itemsize
     width, height = canvas.size
@@ -94,22 +125,38 @@ def estimate_memory(
         plan += 20 * sum(areas)  # shares, and distances
     elif options.blend == "poisson":
         plan += 12 * sum(areas) + 200 * reduced.size[0] * reduced.size[1]  # offsets, ties and what conjugate gradients hold
+    if options.deghost:
+        plan += 6 * sum(areas)  # reluctance, and that of the halves; the votes are gone when most is held
     largest = max(camera.size[0] * camera.size[1] for camera in registration.cameras)
     photo = largest * 3 * depth
     # Two masks, one of them also as it is read, in colours and gray; and a photo's colours that go on beyond it.
-    masks = largest * 6 + photo if masked else 0
+    masks = largest * 6 + photo if demands.masked else 0
+    if demands.wished:
+        plan += 4 * sum(areas)  # what is wanted, and the masks without it, once more in halves
     workers = options.threads or os.cpu_count() or 1
     # Its pieces, the source pixels, picture, pyramids or sums.
     tile = (TILE + 8 * factor) ** 2 * (96 if options.blend == "feather" else 80)
     # Those of the tiles at work come on top of those that are held for tiles to come, and one is being decoded.
     photos = (holding.photos + workers if holding.photos else most_at_once(boxes, reduced.size, TILE // factor)) + 1
     panorama = 0 if holding.on_disk else width * height * (3 * depth + 2)
-    # A photo that is being decoded exists twice, as its file has it and as RGB; each worker of the plan decodes one.
-    planning = plan + 2 * min(workers, len(areas)) * (photo + masks / 2)
+    # A photo that is being decoded exists twice, as its file has it and as RGB; each worker of the plan decodes one. What is wanted of a
+    # photo is decoded from a mask: as gray, as yes or no and as a picture.
+    decoding = max(2 * photo + masks, 3 * largest if demands.wished else 0)
+    planning = plan + min(workers, len(areas)) * decoding
     rendering = plan + panorama + min(photos, len(areas) + 1) * photo + masks + workers * tile
+    refining = plan + panorama + masks + mending_memory(canvas, photo, len(areas)) if demands.refined else 0
     # The picture with its alpha, and its file; from disk it is written strip by strip.
     writing = 0 if holding.on_disk else panorama + 2 * width * height * 4 * depth
-    return int(LIBRARIES + max(planning, rendering, writing))
+    # Whoever refines by a network has loaded what it takes.
+    loaded = NETWORK if demands.refined and "torch" in sys.modules else 0
+    return int(LIBRARIES + loaded + max(planning, rendering, refining, writing))
+
+
+def mending_memory(canvas: Canvas, photo: int, photos: int) -> int:
+    """Bytes that looking at seams again holds beside the panorama, given those of a decoded photo and how many there are."""
+    columns, rows = largest_window(canvas)
+    # Changes of a row of windows, and of what the row above shares with it; photos that are held, one of them being decoded.
+    return 12 * (rows + SHARED) * canvas.size[0] + WINDOW * columns * rows + min(MOST_OPEN, photos) * photo + photo
 
 
 def most_at_once(boxes: Sequence[Box], size: tuple[int, int], tile: int) -> int:
@@ -137,9 +184,14 @@ def available_memory() -> int:
 
 
 def choose_holding(
-    registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any], *, masked: bool = False
+    registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any], *, demands: Demands = Demands()
 ) -> Holding:
     """Hold a panorama in memory if it fits there, else on disk with as many photos as fit.
+
+    Parameters
+    ----------
+    registration, canvas, options, dtype, demands
+        As for ``estimate_memory``.
 
     Returns
     -------
@@ -153,17 +205,18 @@ def choose_holding(
     allowed = options.max_memory * MEGABYTE or 0.75 * available_memory()
 
     def needed(holding: Holding) -> int:
-        return estimate_memory(registration, canvas, options, dtype, masked=masked, holding=holding)
+        return estimate_memory(registration, canvas, options, dtype, demands=demands, holding=holding)
 
     if needed(Holding()) <= allowed:
         return Holding()
     least = Holding(on_disk=True, photos=FEWEST)
     if needed(least) > allowed:
-        smaller = _what_fits(registration, options, dtype, allowed, masked)
+        smaller = _what_fits(registration, options, dtype, allowed, demands)
         raise LimitError(
             f"a {canvas.projection} panorama of {canvas.size[0]} x {canvas.size[1]} pixels needs {needed(least) / MEGABYTE:.0f} MB of "
             f"memory, {allowed / MEGABYTE:.0f} MB are allowed; try "
             + (f"{smaller}, another projection=" if smaller else "fewer threads= (no scale= is small enough)")
+            + (", no refine=," if demands.refined else "")
             + " or a larger max_memory="
         )
     check_disk(canvas, np.dtype(dtype))
@@ -190,13 +243,13 @@ def check_disk(canvas: Canvas, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _what_fits(registration: Registration, options: ComposeOptions, dtype: np.dtype[Any], allowed: float, masked: bool) -> str | None:
+def _what_fits(registration: Registration, options: ComposeOptions, dtype: np.dtype[Any], allowed: float, demands: Demands) -> str | None:
     """An option with which the panorama fits into memory; None where libraries and photos alone do not."""
     factor = 0.8
     while factor * options.scale >= SMALLEST_SCALE:
         smaller, advice = _reduced(options, factor)
         canvas, least = plan_canvas(registration, smaller), Holding(on_disk=True, photos=FEWEST)
-        if estimate_memory(registration, canvas, smaller, dtype, masked=masked, holding=least) <= allowed:
+        if estimate_memory(registration, canvas, smaller, dtype, demands=demands, holding=least) <= allowed:
             return advice
         factor *= 0.8
     return None

@@ -25,7 +25,7 @@ from compositor.photometry import Photometry
 from compositor.spool import Spool
 from compositor.types import Camera, Canvas, Photo, Pixels, Progress
 
-__all__ = ["mend_seams"]
+__all__ = ["MOST_OPEN", "SHARED", "largest_window", "mend_seams"]
 
 Floats = NDArray[np.float32]
 Owners = NDArray[np.int8] | NDArray[np.int16] | Spool
@@ -92,9 +92,15 @@ def mend_seams(
                 change[:, np.arange(left, right) % width] += part * (hat_down[:, None] * hat_across)[..., None]
         ready = rows[n + 1][0] - top if n + 1 < len(rows) else bottom - top
         _finish(pixels, change[:ready], top, white)
-        strip = change[ready:]
+        strip = change[ready:].copy()  # or all of it would be held beside the next one
     progress("refine", len(rows), len(rows))
     logger.info("seams were looked at again in %d windows, and changed in %d", looked_at, taken)
+
+
+def largest_window(canvas: Canvas) -> tuple[int, int]:
+    """Width and height, px, of the largest window of a canvas."""
+    columns, rows = _edges(canvas.size[0], canvas.wraps), _edges(canvas.size[1], False)
+    return max(right - left for left, right, _ in columns), max(bottom - top for top, bottom, _ in rows)
 
 
 def _edges(length: int, wraps: bool) -> list[tuple[int, int, Floats]]:
