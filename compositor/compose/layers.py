@@ -28,6 +28,8 @@ class Layers:
         Where they have pixels.
     owner : (h, w) bool
         Where ``new`` shows; it has pixels there. Elsewhere ``reference`` shows where it has pixels.
+    picture_height : int
+        Height of the picture that they are a part of, px; 0 where they are all of it.
     """
 
     reference: Floats
@@ -35,6 +37,7 @@ class Layers:
     reference_valid: Mask
     new_valid: Mask
     owner: Mask
+    picture_height: int = 0
 
     @cached_property
     def overlap(self) -> Mask:

@@ -16,10 +16,11 @@ import numpy as np
 from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canvas
 from compositor.compose.footprint import footprint
 from compositor.compose.layers import Refine
-from compositor.compose.mend import MOST_OPEN, SHARED, largest_window
 from compositor.compose.small import plan_box
+from compositor.compose.surroundings import MOST_BYTES, MOST_OPEN
 from compositor.compose.tiles import TILE
 from compositor.compose.warp import Box
+from compositor.compose.windows import LARGEST
 from compositor.errors import LimitError
 from compositor.images import is_masked
 from compositor.options import ComposeOptions, PictureSize
@@ -144,7 +145,7 @@ def estimate_memory(
     decoding = max(2 * photo + masks, 3 * largest if demands.wished else 0)
     planning = plan + min(workers, len(areas)) * decoding
     rendering = plan + panorama + min(photos, len(areas) + 1) * photo + masks + workers * tile
-    refining = plan + panorama + masks + mending_memory(canvas, photo, len(areas)) if demands.refined else 0
+    refining = plan + panorama + masks + mending_memory(photo, len(areas)) if demands.refined else 0
     # The picture with its alpha, and its file; from disk it is written strip by strip.
     writing = 0 if holding.on_disk else panorama + 2 * width * height * 4 * depth
     # Whoever refines by a network has loaded what it takes.
@@ -152,11 +153,11 @@ def estimate_memory(
     return int(LIBRARIES + loaded + max(planning, rendering, refining, writing))
 
 
-def mending_memory(canvas: Canvas, photo: int, photos: int) -> int:
+def mending_memory(photo: int, photos: int) -> float:
     """Bytes that looking at seams again holds beside the panorama, given those of a decoded photo and how many there are."""
-    columns, rows = largest_window(canvas)
-    # Changes of a row of windows, and of what the row above shares with it; photos that are held, one of them being decoded.
-    return 12 * (rows + SHARED) * canvas.size[0] + WINDOW * columns * rows + min(MOST_OPEN, photos) * photo + photo
+    # Where photos are large no more than two stay open, and one more is being decoded.
+    held = min(min(MOST_OPEN, photos) * photo, max(2 * photo, MOST_BYTES + photo))
+    return WINDOW * LARGEST**2 + held + photo
 
 
 def most_at_once(boxes: Sequence[Box], size: tuple[int, int], tile: int) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compositor.learned.alignment import measure_shift
-from compositor.learned.strips import Strip, dilate
+from compositor.learned.strips import Strip, average, dilate
 from compositor.learned.warp import warp_change
 
 __all__ = ["LocalBranch", "RefinerNetwork", "Shape", "ToneBranch"]
@@ -122,10 +122,11 @@ class LocalBranch(nn.Module):
         new = strip.new + warp_change(strip.new, window * (beside[:, 2:] - trust[:, 1:] * shift))
         weight = (strip.weight + window * torch.tanh(share)).clamp(0, 1)
         blended, before = reference + weight * (new - reference), strip.reference + strip.weight * (strip.new - strip.reference)
-        apart = functional.avg_pool2d((strip.new - strip.reference).abs().amax(1, keepdim=True), 5, stride=1, padding=2)
+        unlike = (strip.new - strip.reference).abs().amax(1, keepdim=True)
+        apart = average(functional.pad(unlike, (2,) * 4), 5)[..., 2:-2, 2:-2]
         residual = window * (0.5 * apart + LEVEL) * torch.tanh(residual) * torch.sigmoid(gate)
         change = blended - before + residual
-        most = dilate((strip.new - strip.reference).abs().amax(1, keepdim=True), 2) * strip.overlap + LEVEL
+        most = dilate(unlike, 2) * strip.overlap + LEVEL
         change = torch.where(window > 0, _explained(strip.pixels + change, reference, new) - strip.pixels, 0)
         return (strip.pixels + torch.minimum(torch.maximum(change, -most), most)).clamp(0, 1)
 

@@ -72,7 +72,8 @@ class Refiner:
 
     def __init__(self, network: RefinerNetwork, *, device: str = "auto") -> None:
         self.device = choose_device(device)
-        self.network = network.to(self.device).eval().requires_grad_(False)
+        # Channels beside each other: convolutions of few channels are half as fast again on a CPU.
+        self.network = network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None, *, device: str = "auto") -> Self:
@@ -122,7 +123,7 @@ class Refiner:
             change *= toned[..., None]
             new = new + change
             pixels = np.clip(pixels + change * finished.weight[..., None], 0, 1)
-        radius = seam_radius(len(pixels))
+        radius = seam_radius(layers.picture_height or len(pixels))
         report = self._along_seam(layers, Finished(pixels, new, finished.weight), radius)
         ring = layers.overlap & layers.owner & (layers.inside < radius)
         changed, may = np.zeros_like(ring), ring if change is None else ring | (toned > 0)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from compositor.compose.floor import Finished
 from compositor.compose.layers import Layers
 
-__all__ = ["TILE", "Strip", "cut", "dilate", "seam_radius", "tile_corners"]
+__all__ = ["TILE", "Strip", "average", "cut", "dilate", "seam_radius", "tile_corners"]
 
 TILE = 64
 """Side of a tile, px."""
@@ -80,9 +80,31 @@ class Strip:
 
 
 def dilate(picture: Tensor, reach: int) -> Tensor:
-    """The largest value within so many px to each side, up and down: (b, c, h, w)."""
-    rows = functional.max_pool2d(picture, (1, 2 * reach + 1), stride=1, padding=(0, reach))
-    return functional.max_pool2d(rows, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
+    """The largest value within so many px to each side, up and down: (b, c, h, w).
+
+    Larger and larger steps of whole pictures, many times as fast on a CPU as PyTorch's pooling, which looks at every pixel by itself.
+    """
+    largest = functional.pad(picture, (reach,) * 4, value=-torch.inf)
+    for axis in (2, 3):
+        seen = 1
+        while seen < 2 * reach + 1:
+            step = min(seen, 2 * reach + 1 - seen)
+            length = largest.shape[axis] - step
+            largest = torch.maximum(largest.narrow(axis, 0, length), largest.narrow(axis, step, length))
+            seen += step
+    return largest
+
+
+def average(picture: Tensor, side: int) -> Tensor:
+    """Means over squares of so many px a side, an odd number: (b, c, h, w); beyond the border its pixels count. Fast like ``dilate``."""
+    padded, (h, w) = functional.pad(picture, (side // 2,) * 4, mode="replicate"), picture.shape[-2:]
+    rows = padded[..., :w]
+    for k in range(1, side):
+        rows = rows + padded[..., k : k + w]
+    means = rows[..., :h, :]
+    for k in range(1, side):
+        means = means + rows[..., k : k + h, :]
+    return means * (1 / side**2)
 
 
 def seam_radius(height: int) -> int:
