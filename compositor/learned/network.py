@@ -115,7 +115,7 @@ class LocalBranch(nn.Module):
             ],
             dim=1,
         )
-        answer = self.fine(torch.cat([self._look(told), told], 1))
+        answer = self.fine(torch.cat([self._look(told), told], 1)).contiguous()
         trust, beside, share, residual, gate = answer.split([2, 4, 1, 3, 1], dim=1)
         trust, beside = torch.tanh(trust), FARTHEST * torch.tanh(beside / FARTHEST)
         reference = strip.reference + warp_change(strip.reference, window * (trust[:, :1] * shift + beside[:, :2]))

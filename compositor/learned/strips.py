@@ -23,8 +23,8 @@ FADE = 2.0
 """Px over which a change fades out at the end of the ring."""
 FARTHEST = 1e4
 """Px from the seam, where there is none or it is farther."""
-CELL = 32
-"""A tile stands over every cell of so many px that the seam passes."""
+APART = 40
+"""Px along a seam, about, from one tile to the next."""
 LEAST_RADIUS, LARGEST_RADIUS, RADIUS = 8, 16, 0.01
 """How far behind a seam, inside the new layer, pixels may change: px at least, px at most, share of the picture's height."""
 
@@ -113,7 +113,7 @@ def seam_radius(height: int) -> int:
 
 
 def tile_corners(seam: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Upper left corners of tiles that cover a seam, (n, 2) rows and columns, in reading order of the cells that they stand over.
+    """Upper left corners of tiles that cover a seam, (n, 2) rows and columns, from above.
 
     Parameters
     ----------
@@ -121,15 +121,15 @@ def tile_corners(seam: NDArray[np.bool_]) -> NDArray[np.int64]:
         Pixels beside it; both sides are at least ``TILE``.
     """
     h, w = seam.shape
-    rows, columns = np.nonzero(seam)
-    across = -(-w // CELL)
-    cells = (rows // CELL) * across + columns // CELL
-    used, member = np.unique(cells, return_inverse=True)
-    if not len(used):
-        return np.empty((0, 2), np.int64)
-    counts = np.bincount(member)
-    centres = np.stack([np.bincount(member, weights=places) / counts for places in (rows, columns)], axis=1)
-    return np.asarray(np.clip(np.round(centres).astype(np.int64) - TILE // 2, 0, (h - TILE, w - TILE)), np.int64)
+    left = np.argwhere(seam)
+    corners = []
+    while len(left):
+        # The highest of the pixels that are left, and what the seam goes on to from there: the tile lies over their middle.
+        near = left[(left[:, 0] < left[0, 0] + APART) & (np.abs(left[:, 1] - left[0, 1]) < APART)]
+        centre = np.round(near.mean(axis=0)).astype(np.int64)
+        left = left[(np.abs(left - centre) > APART // 2).any(axis=1) & (left != left[0]).any(axis=1)]
+        corners.append(np.clip(centre - TILE // 2, 0, (h - TILE, w - TILE)))
+    return np.array(corners, np.int64).reshape(-1, 2)
 
 
 def cut(picture: NDArray[Any], corners: NDArray[np.int64]) -> Tensor:
