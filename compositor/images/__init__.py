@@ -5,12 +5,13 @@ from compositor.images.files import check_folder, read_bytes_checked, write_atom
 from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks, with_wishes
 from compositor.images.metadata import photo_heading
 from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
-from compositor.images.write import check_output, encode_preview, write_image
+from compositor.images.write import as_jpeg, check_output, encode_preview, write_image
 from compositor.images.xmp import Pose, creator_xmp, is_photo_mask, is_stitched, panorama_xmp
 
 __all__ = [
     "MaskSource",
     "Pose",
+    "as_jpeg",
     "check_folder",
     "check_output",
     "creator_xmp",

@@ -18,13 +18,14 @@ from compositor.encoding import full_scale
 from compositor.errors import OptionError, OutputError
 from compositor.images.alpha import with_needed_alpha
 from compositor.images.files import AnyPath, check_place, printable, write_atomically
+from compositor.images.jpeg import decode_jpeg
 from compositor.images.metadata import exif_for_output
 from compositor.images.png import encode_png
 from compositor.images.tiff import write_tiff
 from compositor.options import JPEG_QUALITY
 from compositor.spool import Derived, Spool
 
-__all__ = ["check_output", "encode_preview", "with_depth", "write_image"]
+__all__ = ["as_jpeg", "check_output", "encode_preview", "with_depth", "write_image"]
 
 logger = logging.getLogger("compositor")
 
@@ -212,6 +213,11 @@ def encode_jpeg(pixels: NDArray[Any], quality: int, kept: Mapping[str, bytes]) -
     # Behind the start mark and the JFIF segment, which says its own length.
     begin = 4 + int.from_bytes(written[4:6], "big")
     return bytes(written[:begin] + added + written[begin:])
+
+
+def as_jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """What a JPEG of this quality, 1 to 100, keeps of a picture, (h, w, 3) uint8, RGB."""
+    return np.asarray(decode_jpeg(encode_jpeg(pixels, quality, {}), 1).colors)
 
 
 def encode_png_with(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, kept: Mapping[str, bytes]) -> bytes:
