@@ -15,8 +15,8 @@ from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks,
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs, output_options, save_all, size_check
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
-from compositor.cli.refine import refine_options, refiner_of
 from compositor.cli.report import report_panorama, report_plan
+from compositor.cli.second_look import refine_options, refiner_of
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions
 
@@ -54,30 +54,32 @@ def compose(
     photometry: str | None,
     owner: str | None,
     photo_masks: str | None,
+    seam_map: str | None,
     use_photometry: str | None,
     dry_run: bool,
     masks: tuple[str, ...],
     show_masks: tuple[str, ...],
     refine: str,
-    weights: str | None,
+    weights: str,
     device: str,
+    precision: str,
     **options: Any,
 ) -> int:
     """Draw the panorama of photos that were registered before.
 
     REGISTRATION is a file that «register» wrote. PHOTOS are its photos, found by name, or as many in the same order.
     """
-    outputs = {"output": output, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
+    outputs = {"output": output, "photometry": photometry, "owner": owner, "photo_masks": photo_masks, "seam_map": seam_map}
     hidden, wanted = find_masks(masks), find_masks(show_masks)
     sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *wanted])
-    read = [path for path in (registration, use_photometry, weights, *sources, *hidden, *wanted) if path is not None]
+    read = [path for path in (registration, use_photometry, weights, *sources, *hidden, *wanted) if path]
     check_outputs(**outputs, inputs=read, overwrite=overwrite)
     loaded = compositor.Registration.load(registration)
     require_photos(sources, len(loaded.cameras))
     of_photos, shown = pair_masks(hidden, sources), pair_masks(wanted, sources)
     light = None if use_photometry is None else compositor.Photometry.load(use_photometry)
-    second_look = refiner_of(refine, weights, device)
-    approve = size_check(output, owner, crop=options["crop"])
+    second_look = refiner_of(refine, weights, device, precision)
+    approve = size_check(output, owner, seam_map, crop=options["crop"])
     if dry_run:
         return plan(console, loaded, sources, {"masks": of_photos, "show_masks": shown}, options, second_look, approve)
     if output is None:
@@ -96,7 +98,13 @@ def compose(
             **options,
         )
         clock("write", 0, 1)
-        save_all(panorama, outputs, overwrite=overwrite, quality=quality)
+        save_all(
+            panorama,
+            outputs,
+            map_seams=lambda made: compositor.map_seams(made, sources, masks=of_photos, progress=clock),
+            overwrite=overwrite,
+            quality=quality,
+        )
     return report_panorama(console, "compose", panorama, seconds=clock.seconds(), registration=registration, **outputs)
 
 

@@ -22,6 +22,7 @@ from compositor.cli.correct import correct
 from compositor.cli.demo import demo
 from compositor.cli.info import info
 from compositor.cli.options import as_typed
+from compositor.cli.refine import refine
 from compositor.cli.register import register
 from compositor.cli.stitch import stitch
 from compositor.cli.train import train
@@ -68,7 +69,7 @@ def commands() -> None:
     """Several photos become one picture."""
 
 
-for command in (stitch, register, compose, correct, train, info, demo):
+for command in (stitch, register, compose, correct, refine, train, info, demo):
     commands.add_command(command)
 
 

@@ -13,15 +13,14 @@ from typing import Any, TypeVar
 import click
 
 from compositor.errors import CompositorError
-from compositor.options import CorrectOptions, PictureSize, RunOptions, StitchOptions, TrainOptions
+from compositor.options import CorrectOptions, PictureSize, RefineOptions, RunOptions, StitchOptions, TrainOptions
 
 __all__ = ["Command", "as_typed", "model_files", "options_from"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-NAMES = sorted(
-    {field.name for record in (StitchOptions, CorrectOptions, TrainOptions) for field in dataclasses.fields(record)} | {"overwrite"}
-)
+RECORDS = (StitchOptions, CorrectOptions, RefineOptions, TrainOptions)
+NAMES = sorted({field.name for record in RECORDS for field in dataclasses.fields(record)} | {"overwrite"})
 QUOTES = ("'", '"')
 VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|True|False|-?[0-9.]+(?:e[-+]?[0-9]+)?(?![\w.])"""
 """Text, a truth or a number, as Python writes it."""
@@ -29,10 +28,11 @@ MENTION = rf"(?<![\w./\\-])(?P<name>{'|'.join(NAMES)})=(?P<value>{VALUE}|(?![^\s
 """An option in a message, with its value or without."""
 
 
-def options_from(record: type[RunOptions]) -> Callable[[Command], Command]:
-    """A decorator that gives a command one option per field; how to run comes after what to do."""
+def options_from(record: type[RunOptions], *, run: bool = True) -> Callable[[Command], Command]:
+    """A decorator that gives a command one option per field; how to run, if that is wanted too, comes after what to do."""
     run_names = [field.name for field in dataclasses.fields(RunOptions)]
     fields = sorted(dataclasses.fields(record), key=lambda field: field.name in run_names)
+    fields = [field for field in fields if run or field.name not in run_names]
     hints = typing.get_type_hints(record)
 
     def decorate(command: Command) -> Command:

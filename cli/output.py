@@ -13,6 +13,9 @@ from compositor.errors import OutputError
 from compositor.options import JPEG_QUALITY
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from compositor.panorama import Panorama
     from compositor.types import Canvas
 
@@ -27,6 +30,9 @@ def output_options(command: Command) -> Command:
         click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
         click.option(
             "--photo-masks", type=click.Path(), help="Also write a mask of each photo's part of the panorama into this folder, as PNG."
+        ),
+        click.option(
+            "--seam-map", type=click.Path(), help="Also write where seams show: gray, the brighter the more, white from 8 levels on."
         ),
         click.option(
             "--owner",
@@ -47,6 +53,7 @@ def check_outputs(
     photometry: str | None = None,
     owner: str | None = None,
     photo_masks: str | None = None,
+    seam_map: str | None = None,
     inputs: Sequence[str],
     overwrite: bool,
 ) -> None:
@@ -60,12 +67,14 @@ def check_outputs(
     from compositor.images import check_folder, check_output
     from compositor.images.files import check_place
 
-    refuse_inputs([path for path in (output, registration, photometry, owner, photo_masks) if path is not None], inputs)
+    refuse_inputs([path for path in (output, registration, photometry, owner, photo_masks, seam_map) if path is not None], inputs)
     if output is not None:
         check_output(output, overwrite=overwrite)
     for path in (registration, photometry):
         if path is not None:
             check_place(path, overwrite=overwrite)
+    if seam_map is not None:
+        check_output(seam_map, overwrite=overwrite)
     if owner is not None:
         check_output(owner, overwrite=overwrite, lossless=True)
     if photo_masks is not None:
@@ -90,7 +99,14 @@ def size_check(*pictures: str | None, crop: bool) -> Callable[[Canvas], None]:
     return check
 
 
-def save_all(panorama: Panorama, outputs: Mapping[str, str | None], *, overwrite: bool, quality: int) -> None:
+def save_all(
+    panorama: Panorama,
+    outputs: Mapping[str, str | None],
+    *,
+    map_seams: Callable[[Panorama], NDArray[np.uint8]],
+    overwrite: bool,
+    quality: int,
+) -> None:
     """Write the results that were asked for.
 
     The picture comes last: it is there only when all went well. Where it fails, «compose» can go on from the registration.
@@ -100,6 +116,8 @@ def save_all(panorama: Panorama, outputs: Mapping[str, str | None], *, overwrite
     panorama : Panorama
     outputs : mapping
         Where each goes by what it is, as for ``check_outputs``; what is missing or None is not written.
+    map_seams : callable
+        Draws where the panorama's seams show, if that is wanted.
     overwrite : bool
     quality : int
         Of a JPEG.
@@ -110,6 +128,10 @@ def save_all(panorama: Panorama, outputs: Mapping[str, str | None], *, overwrite
         panorama.photometry.save(path, overwrite=overwrite)
     if (path := outputs.get("owner")) is not None:
         panorama.save_owner(path, overwrite=overwrite)
+    if (path := outputs.get("seam_map")) is not None:
+        from compositor.images import write_image
+
+        write_image(path, map_seams(panorama), overwrite=overwrite, quality=quality)
     if (path := outputs.get("photo_masks")) is not None:
         panorama.save_photo_masks(path, overwrite=overwrite)
     if (path := outputs.get("output")) is not None:

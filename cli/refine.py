@@ -1,54 +1,44 @@
-"""The options that give seams a second look."""
+"""``compositor refine``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+import dataclasses
+import os
 
 import click
 
 import compositor
-from compositor.cli.options import Command
-from compositor.options import DeviceMethod
+from compositor.cli.console import Console, console_options
+from compositor.cli.output import check_outputs
+from compositor.options import JPEG_QUALITY
 
-if TYPE_CHECKING:
-    from compositor.compose.layers import Refine
-
-__all__ = ["refine_options", "refiner_of"]
-
-
-def refine_options(command: Command) -> Command:
-    """How seams are looked at again, by what network, and where that computes."""
-    for decorate in (
-        click.option(
-            "--device", type=click.Choice(get_args(DeviceMethod)), default="auto", show_default=True, help="Where a network computes."
-        ),
-        click.option("--weights", type=click.Path(), help="Weights of that network, a .safetensors file."),
-        click.option(
-            "--refine",
-            type=click.Choice(["none", "classical", "learned"]),
-            default="none",
-            show_default=True,
-            help="Look at every seam again and close what shows of it, without or with a network; taken where the seam then shows less.",
-        ),
-    ):
-        command = decorate(command)
-    return command
+EXAMPLES = """\b
+Examples:
+  compositor refine panorama.tif --owner owner.png -o levelled.tif
+  compositor refine panorama.jpg --seams lines.png -o levelled.jpg"""
 
 
-def refiner_of(refine: str, weights: str | None, device: str) -> Refine | None:
-    """What the options ask for.
+@click.command(epilog=EXAMPLES)
+@click.argument("panorama", type=click.Path())
+@click.option("--owner", type=click.Path(), help="Which photo each pixel came from: a picture as large, a gray or colour for each.")
+@click.option("--seams", type=click.Path(), help="The seams, in place of --owner: a picture as large, with thin white lines.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="The picture to write: .jpg, .png or .tif.")
+@click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@console_options
+@click.pass_obj
+def refine(console: Console, /, panorama: str, owner: str | None, seams: str | None, output: str, quality: int, overwrite: bool) -> int:
+    """Take steps in tone out of the seams of a panorama that is there already.
 
-    Raises
-    ------
-    click.UsageError
-        Weights are named for nothing.
-    CompositorError
-        PyTorch is not installed, or the weights cannot be used.
+    PANORAMA is a picture that any program stitched. Where the photos are at hand, «stitch --refine» and «compose --refine» do more.
     """
-    if refine != "learned":
-        if weights is not None:
-            raise click.UsageError("--weights are those of a network; give --refine learned too")
-        return compositor.close_seam if refine == "classical" else None
-    from compositor.learned import Refiner
-
-    return Refiner.load(weights, device=device).close_seam
+    if (owner is None) == (seams is None):
+        raise click.UsageError("a picture does not tell where its seams are; give either --owner or --seams")
+    check_outputs(output=output, inputs=[path for path in (panorama, owner, seams) if path is not None], overwrite=overwrite)
+    refined = compositor.refine(panorama, owner=owner, seams=seams)
+    refined.save(output, overwrite=overwrite, quality=quality)
+    better = [seam for seam in refined.seams if seam.changed]
+    console.say(f"{output}: {len(better)} of {len(refined.seams)} seams changed, {refined.changed.mean():.1%} of the picture")
+    told = {"seams": [dataclasses.asdict(seam) for seam in refined.seams], "changed": float(refined.changed.mean())}
+    console.result("refine", {**told, "output": os.path.abspath(output)})
+    return 0

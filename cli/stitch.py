@@ -14,8 +14,8 @@ from compositor.cli.masks import MASK_RULE, find_masks, mask_option, pair_masks,
 from compositor.cli.options import model_files, options_from
 from compositor.cli.output import check_outputs, output_options, save_all, size_check
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
-from compositor.cli.refine import refine_options, refiner_of
 from compositor.cli.report import report_panorama, report_plan
+from compositor.cli.second_look import refine_options, refiner_of
 from compositor.clock import StageClock
 from compositor.options import ComposeOptions, RegisterOptions, RunOptions, StitchOptions
 
@@ -53,13 +53,15 @@ def stitch(
     photometry: str | None,
     owner: str | None,
     photo_masks: str | None,
+    seam_map: str | None,
     dry_run: bool,
     masks: tuple[str, ...],
     feature_masks: tuple[str, ...],
     show_masks: tuple[str, ...],
     refine: str,
-    weights: str | None,
+    weights: str,
     device: str,
+    precision: str,
     registration: str | None,
     **options: Any,
 ) -> int:
@@ -67,15 +69,16 @@ def stitch(
 
     PHOTOS are files, folders (the photos in them) or patterns.
     """
-    outputs = {"output": output, "registration": registration, "photometry": photometry, "owner": owner, "photo_masks": photo_masks}
+    outputs = {"output": output, "registration": registration, "photometry": photometry}
+    outputs |= {"owner": owner, "photo_masks": photo_masks, "seam_map": seam_map}
     hidden, not_looked_at, wanted = find_masks(masks), find_masks(feature_masks), find_masks(show_masks)
     sources = without_masks(find_photos(console, photos, from_file, outputs.values()), [*hidden, *not_looked_at, *wanted])
     inputs = [*sources, *hidden, *not_looked_at, *wanted, *model_files(options), *([weights] if weights else [])]
     check_outputs(**outputs, inputs=inputs, overwrite=overwrite)
     require_photos(sources, 2)
     of_photos, looked_at, shown = (pair_masks(paths, sources) for paths in (hidden, not_looked_at, wanted))
-    second_look = refiner_of(refine, weights, device)
-    approve = size_check(output, owner, crop=options["crop"])
+    second_look = refiner_of(refine, weights, device, precision)
+    approve = size_check(output, owner, seam_map, crop=options["crop"])
     if dry_run:
         return plan(console, sources, {"masks": of_photos, "feature_masks": looked_at, "show_masks": shown}, options, second_look, approve)
     if output is None:
@@ -93,7 +96,13 @@ def stitch(
             **options,
         )
         clock("write", 0, 1)
-        save_all(panorama, outputs, overwrite=overwrite, quality=quality)
+        save_all(
+            panorama,
+            outputs,
+            map_seams=lambda made: compositor.map_seams(made, sources, masks=of_photos, progress=clock),
+            overwrite=overwrite,
+            quality=quality,
+        )
     return report_panorama(console, "stitch", panorama, seconds=clock.seconds(), **outputs)
 
 

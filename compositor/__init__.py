@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compositor.compose.floor import close_seam
+    from compositor.compose.foreign import refine
     from compositor.errors import (
         CompositorError,
         LimitError,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from compositor.panorama import Panorama
     from compositor.photometry import Photometry
     from compositor.registration import Registration
-    from compositor.stitch import compose, correct, register, stitch
+    from compositor.stitch import compose, correct, map_seams, register, stitch
     from compositor.types import Camera, Correspondences, Photo
 
 __version__ = "0.1.0"
@@ -53,15 +54,18 @@ __all__ = [
     "close_seam",
     "compose",
     "correct",
+    "map_seams",
+    "refine",
     "register",
     "stitch",
 ]
 
 _HOMES = {
-    **dict.fromkeys(("stitch", "register", "compose", "correct"), "compositor.stitch"),
+    **dict.fromkeys(("stitch", "register", "compose", "correct", "map_seams"), "compositor.stitch"),
     **dict.fromkeys(("Camera", "Correspondences", "Photo"), "compositor.types"),
     "Panorama": "compositor.panorama",
     "close_seam": "compositor.compose.floor",
+    "refine": "compositor.compose.foreign",
     "Photometry": "compositor.photometry",
     "Registration": "compositor.registration",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "compositor.errors"),

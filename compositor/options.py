@@ -22,6 +22,7 @@ __all__ = [
     "ComposeOptions",
     "CorrectOptions",
     "LearnOptions",
+    "RefineOptions",
     "RegisterOptions",
     "RunOptions",
     "StitchOptions",
@@ -37,6 +38,8 @@ ExposureMethod = Literal["full", "gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "feather", "poisson", "none"]
 DeviceMethod = Literal["auto", "cpu", "cuda", "mps"]
+PrecisionMethod = Literal["float32", "bfloat16", "float16"]
+RefineMethod = Literal["none", "classical", "learned"]
 PictureSize = NewType("PictureSize", str)
 """Width and height in px, as «4000x2000», or the width only; «» for none."""
 
@@ -236,6 +239,25 @@ class CorrectOptions(RunOptions):
         (0.0, 0.0, 0.0), "The lens's falloff 1 + a r^2 + b r^4 + c r^6 as a b c, r being 1 in the corners.", low=-100, high=100
     )
     exposure: float = option(0.0, "Stops by which the photo is made brighter.", low=-16, high=16)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RefineOptions(RunOptions):
+    """How seams are given a second look."""
+
+    refine: RefineMethod = option(
+        "none", "Look at every seam again and close what shows of it, without or with a network; taken where the seam then shows less."
+    )
+    weights: str = option("", "Weights of that network, a .safetensors file.")
+    device: DeviceMethod = option("auto", "Where a network computes; auto takes a GPU where there is one.")
+    precision: PrecisionMethod = option(
+        "float32", "Numbers that a network computes with: 16 bits are faster on a GPU, and differ by less than a level on average."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights and self.refine != "learned":
+            raise OptionError("weights= are those of a network; give refine='learned' too")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from compositor.types import Canvas, Matcher, Photo, Progress
 if TYPE_CHECKING:
     from compositor.compose.layers import Refine
 
-__all__ = ["Source", "compose", "correct", "one_photo_per_camera", "register", "stitch"]
+__all__ = ["Source", "compose", "correct", "map_seams", "one_photo_per_camera", "register", "stitch"]
 
 Source = str | os.PathLike[str] | NDArray[Any] | Photo
 """Where a photo comes from: its file, its RGB pixels, or a photo opened before."""
@@ -268,6 +268,43 @@ def correct(
         opened = open_source(photo)
         lens, light = lens_of(opened, registration, chosen), light_of(opened, photometry, chosen)
         return dataclasses.replace(correct_photo(opened, lens, light, chosen, clock), seconds=clock.seconds())
+
+
+def map_seams(
+    panorama: Panorama, photos: Iterable[Source], *, masks: Masks | None = None, progress: Progress | None = None
+) -> NDArray[np.uint8]:
+    """Where the seams of a panorama show.
+
+    Parameters
+    ----------
+    panorama : Panorama
+        From ``stitch`` or ``compose``.
+    photos : iterable of path, (h, w[, c]) array or Photo
+        What it was made of.
+    masks : iterable of path, (h, w) array or None, optional
+        As it was made with.
+    progress : callable, optional
+        Called as progress(stage, done, total) while work goes on.
+
+    Returns
+    -------
+    (h, w) uint8
+        Steps from pixel to pixel beside a seam that neither photo has, in 32nds of a level of 8 bits, at most 255; 0 away from seams.
+
+    Raises
+    ------
+    OptionError
+        A mask does not fit.
+    RegistrationFileError
+        A photo is missing.
+    """
+    from compositor.compose.seam_map import draw_seam_map
+
+    clock = StageClock(progress)
+    sources = _listed(photos)
+    opened, _ = _open(sources, clock)
+    used = one_photo_per_camera(panorama.registration, _masked(opened, sources, masks, "masks"))
+    return draw_seam_map(panorama, used, clock)
 
 
 def _check_refine(refine: object, options: ComposeOptions) -> None:

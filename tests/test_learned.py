@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import signal
@@ -315,3 +316,103 @@ def test_stitching_takes_the_weights_that_ship(tmp_path):
         photos.append(str(tmp_path / f"{k}.png"))
     assert run(["stitch", *photos, "-o", str(tmp_path / "out.png"), "--refine", "learned"]) == 0
     assert (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("height", [0, 600, 1300, 9000])
+def test_the_ring_follows_the_height_of_the_picture(credulous, height):
+    """Whatever the part of it that is looked at: 1 %, from 8 to 16 px."""
+    layers = dataclasses.replace(two_layers(), picture_height=height)
+    ring = Refiner(random_network(), device="cpu")(layers).ring
+    reach = {0: 8, 600: 8, 1300: 13, 9000: 16}[height]
+    np.testing.assert_array_equal(ring, layers.overlap & layers.owner & (layers.inside < reach))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_sixteen_bits_change_little(credulous, precision):
+    """A tenth of a level on average where seams are refined, and no pixel by more than the network may change it at all."""
+    layers = two_layers(1.1, 2)
+    exact, rough = (Refiner.load(device="cpu", precision=p)(layers) for p in ("float32", precision))
+    apart = np.abs(exact.pixels - rough.pixels)
+    assert apart[exact.ring].mean() < 0.1 * LEVEL
+    assert apart.max() < 8 * LEVEL
+    assert not apart[~(exact.ring | exact.toned)].any()
+
+
+def test_no_such_precision_is_told():
+    with pytest.raises(OptionError, match="bfloat16"):
+        Refiner(RefinerNetwork(), device="cpu", precision="float8")
+
+
+def test_fewer_tiles_at_a_time_where_memory_runs_out(credulous, monkeypatch):
+    layers, network = two_layers(), random_network()
+    expected, forward, seen = Refiner(network, device="cpu")(layers), network.local.forward, []
+
+    def scarce(strip):
+        seen.append(len(strip))
+        if len(strip) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(strip)
+
+    monkeypatch.setattr(network.local, "forward", scarce)
+    refined = Refiner(network, device="cpu")(layers)
+    assert max(seen) > 2
+    # Convolutions may add up in another order for another number of tiles.
+    np.testing.assert_allclose(refined.pixels, expected.pixels, atol=1e-5)
+
+
+@pytest.mark.parametrize("message", ["CUDA out of memory", "MPS backend out of memory"])
+def test_the_cpu_goes_on_where_a_gpu_has_no_memory(monkeypatch, caplog, message):
+    layers, move = two_layers(1.1, 2), torch.Tensor.to
+    expected = Refiner.load(device="cpu")(layers)
+
+    def full(tensor, *args, **options):
+        if "cuda" in args:
+            raise torch.OutOfMemoryError(message) if message.startswith("CUDA") else RuntimeError(message)
+        return move(tensor, *args, **options)
+
+    refiner = Refiner.load(device="cpu")
+    refiner.device = "cuda"
+    monkeypatch.setattr(torch.Tensor, "to", full)
+    np.testing.assert_array_equal(refiner(layers).pixels, expected.pixels)
+    assert refiner.device == "cpu"
+    assert "on the CPU" in caplog.text
+
+
+def test_other_errors_of_a_device_are_not_hidden(monkeypatch):
+    refiner = Refiner(random_network(), device="cpu")
+
+    def broken(strip):
+        raise RuntimeError("illegal memory access")
+
+    monkeypatch.setattr(refiner.network.local, "forward", broken)
+    with pytest.raises(RuntimeError, match="illegal"):
+        refiner(two_layers())
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_deep_panoramas_are_refined_in_their_depth(views, dtype):
+    import compositor
+
+    white = 65535 if dtype == np.uint16 else 1
+    photos = [(view.pixels.astype(np.float64) / 255 * white).round(0 if white > 1 else 9).astype(dtype) for view in views[:2]]
+    registration = compositor.register(photos)
+    refined, before = (compositor.compose(registration, photos, refine=refine) for refine in (Refiner.load(device="cpu").close_seam, None))
+    assert refined.pixels.dtype == dtype
+    changed = (refined.pixels != before.pixels).any(axis=2)
+    assert 0 < changed.mean() < 0.5
+    if dtype == np.uint16:
+        assert (refined.pixels[changed] % 257 != 0).any()  # finer than 8 bits
+
+
+def test_a_missing_extra_is_told_in_one_line(tmp_path):
+    """Where PyTorch is not installed, which a name in its place does for."""
+    write_image(tmp_path / "a.png", texture(1))
+    write_image(tmp_path / "b.png", texture(2))
+    code = (
+        "import sys; sys.modules['torch'] = None; from compositor.cli.entry import run; "
+        f"sys.exit(run(['stitch', r'{tmp_path / 'a.png'}', r'{tmp_path / 'b.png'}', '-o', r'{tmp_path / 'c.png'}', '--refine', 'learned']))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr.count("\n") == 1
+    assert "install compositor[learned]" in process.stderr

@@ -9,7 +9,7 @@ import torch
 
 from compositor.errors import OptionError
 
-__all__ = ["choose_device", "torch_threads"]
+__all__ = ["choose_device", "ran_out", "torch_threads"]
 
 
 def choose_device(wanted: str) -> str:
@@ -26,6 +26,11 @@ def choose_device(wanted: str) -> str:
     if not there.get(wanted):
         raise OptionError(f"device={wanted!r} is not there; take one of {', '.join(name for name in there if there[name])}")
     return wanted
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether it says that a device has no memory left."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower()  # MPS has no error of its own for it
 
 
 @contextlib.contextmanager

@@ -106,7 +106,8 @@ class LocalBranch(nn.Module):
     def forward(self, strip: Strip) -> Tensor:
         """The refined pixels of tiles along a seam, (b, 3, n, n); n is a multiple of 8."""
         window = strip.window
-        shift, sureness = measure_shift(strip.reference, strip.new, strip.overlap)
+        with torch.autocast(strip.new.device.type, enabled=False):  # differences of products need all their digits
+            shift, sureness = measure_shift(strip.reference, strip.new, strip.overlap)
         near = (strip.distance / strip.radius).clamp(-3, 3)
         told = torch.cat(
             [
@@ -115,7 +116,7 @@ class LocalBranch(nn.Module):
             ],
             dim=1,
         )
-        answer = self.fine(torch.cat([self._look(told), told], 1)).contiguous()
+        answer = self.fine(torch.cat([self._look(told), told], 1)).float().contiguous()
         trust, beside, share, residual, gate = answer.split([2, 4, 1, 3, 1], dim=1)
         trust, beside = torch.tanh(trust), FARTHEST * torch.tanh(beside / FARTHEST)
         reference = strip.reference + warp_change(strip.reference, window * (trust[:, :1] * shift + beside[:, :2]))

@@ -6,7 +6,9 @@ seam's length and not with the picture. What a tile proposes is taken or left as
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import os
 from typing import Any, Self
 
@@ -18,14 +20,17 @@ from numpy.typing import NDArray
 from compositor.compose.floor import Finished, finish
 from compositor.compose.layers import Layers
 from compositor.errors import OptionError
-from compositor.learned.device import choose_device, torch_threads
+from compositor.learned.device import choose_device, ran_out, torch_threads
 from compositor.learned.examples import pooled
 from compositor.learned.guard import judge
 from compositor.learned.network import RefinerNetwork, Shape
 from compositor.learned.strips import TILE, Strip, seam_radius, tile_corners
 from compositor.learned.weights import WeightsError, packaged_weights, read_weights
+from compositor.options import RefineOptions
 
 __all__ = ["Refined", "Refiner"]
+
+logger = logging.getLogger("compositor")
 
 KIND = "a seam refiner"
 AT_ONCE = 32
@@ -67,16 +72,24 @@ class Refiner:
     ----------
     network : RefinerNetwork
     device : str
-        «auto», «cpu», «cuda» or «mps».
+        «auto», «cpu», «cuda» or «mps». Where its memory does not suffice for a single tile, the rest is done on the CPU.
+    precision : str
+        «float32», «bfloat16» or «float16»: what convolutions along the seam compute with; everything else stays float32.
+
+    Raises
+    ------
+    OptionError
+        There is no such device here, or no such precision.
     """
 
-    def __init__(self, network: RefinerNetwork, *, device: str = "auto") -> None:
-        self.device = choose_device(device)
+    def __init__(self, network: RefinerNetwork, *, device: str = "auto", precision: str = "float32") -> None:
+        RefineOptions.of({"device": device, "precision": precision})
+        self.device, self.precision = choose_device(device), precision
         # Channels beside each other: convolutions of few channels are half as fast again on a CPU.
         self.network = network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, *, device: str = "auto") -> Self:
+    def load(cls, path: str | os.PathLike[str] | None = None, *, device: str = "auto", precision: str = "float32") -> Self:
         """The refiner with weights from a file, or with those that ship with the package.
 
         Raises
@@ -91,7 +104,7 @@ class Refiner:
             network.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise WeightsError(f"{path}: fits another network; take weights of this version", path=path) from error
-        return cls(network, device=device)
+        return cls(network, device=device, precision=precision)
 
     @torch_threads(1)  # the same bytes whatever the machine
     @torch.inference_mode()
@@ -143,8 +156,14 @@ class Refiner:
     def _tone(self, layers: Layers, finished: Finished) -> tuple[Floats, Floats | None]:
         """How far the tone of ``new`` may change, 0..1, and the change; None where it would not bring the layers nearer."""
         far = _far_window(layers)
-        low = [torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()).to(self.device) for picture in pooled(layers, finished)]
-        correction = self.network.tone(*low)
+        pictures = [torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()) for picture in pooled(layers, finished)]
+        try:
+            low = [picture.to(self.device) for picture in pictures]
+            correction = self.network.tone(*low)
+        except RuntimeError as error:
+            self._leave_device(error)
+            low = pictures
+            correction = self.network.tone(*low)
         if not correction.any() or not torch.isfinite(correction).all():
             return far, None
         shown = torch.nn.functional.interpolate(correction, low[0].shape[-2:], mode="bilinear", align_corners=False)
@@ -166,21 +185,52 @@ class Refiner:
         found: list[tuple[bool, float, float]] = []
         for part in range(0, len(corners), AT_ONCE):
             some = corners[part : part + AT_ONCE]
-            strip = Strip.at(some, radius, layers, finished, self.device)
-            refined = self.network.local(strip)
-            verdict = judge(strip, refined)
-            proposed = (refined - strip.pixels).permute(0, 2, 3, 1).cpu().numpy()
-            for (y, x), own, taken in zip(some, proposed, verdict.taken.tolist(), strict=True):
+            proposed, verdicts = self._judged(some, radius, layers, finished)
+            for (y, x), own, (taken, _, _) in zip(some, proposed, verdicts, strict=True):
                 box = slice(y, y + TILE), slice(x, x + TILE)
                 shares[box] += hat
                 if taken:
                     change[box] += own * hat[..., None]
                     touched[box] |= own.any(2)
-            found += zip(verdict.taken.tolist(), verdict.before.tolist(), verdict.after.tolist(), strict=True)
+            found += verdicts
         share = np.maximum(shares[touched], FULL)[:, None]
         finished.pixels[touched] = np.clip(finished.pixels[touched] + change[touched] / share, 0, 1)
         before, after = (sum(one[k] if one[0] else one[1] for one in found) / max(len(found), 1) * 255 for k in (1, 2))
         return {"tiles": len(found), "taken": sum(one[0] for one in found), "before": before, "after": after}
+
+    def _judged(
+        self, corners: NDArray[np.int64], radius: int, layers: Layers, finished: Finished
+    ) -> tuple[Floats, list[tuple[bool, float, float]]]:
+        """What the network would change in tiles, (n, h, w, 3); of each whether it is taken, and how much the seam shows without and with.
+
+        A device whose memory does not suffice is given half as many, and at last nothing any more.
+        """
+        try:
+            strip = Strip.at(corners, radius, layers, finished, self.device)
+            with self._computing():
+                refined = self.network.local(strip)
+            verdict = judge(strip, refined)
+            verdicts = zip(verdict.taken.tolist(), verdict.before.tolist(), verdict.after.tolist(), strict=True)
+            return (refined - strip.pixels).permute(0, 2, 3, 1).cpu().numpy(), list(verdicts)
+        except RuntimeError as error:
+            if len(corners) == 1 or not ran_out(error):
+                self._leave_device(error)
+                return self._judged(corners, radius, layers, finished)
+        halves = [self._judged(half, radius, layers, finished) for half in np.array_split(corners, 2)]
+        return np.concatenate([half[0] for half in halves]), halves[0][1] + halves[1][1]
+
+    def _computing(self) -> contextlib.AbstractContextManager[Any]:
+        """Lets convolutions compute with the numbers that were asked for."""
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device, getattr(torch, self.precision))
+
+    def _leave_device(self, error: RuntimeError) -> None:
+        """Go on with the CPU where a device's memory ran out; any other error is raised again."""
+        if self.device == "cpu" or not ran_out(error):
+            raise error
+        logger.warning("the memory of %s ran out; what is left is refined on the CPU", self.device)
+        self.network, self.device, self.precision = self.network.to("cpu"), "cpu", "float32"
 
 
 def _far_window(layers: Layers) -> Floats:
