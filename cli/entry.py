@@ -24,6 +24,7 @@ from compositor.cli.info import info
 from compositor.cli.options import as_typed
 from compositor.cli.refine import refine
 from compositor.cli.register import register
+from compositor.cli.similar import similar
 from compositor.cli.stitch import stitch
 from compositor.cli.train import train
 from compositor.errors import CompositorError, LimitError
@@ -69,7 +70,17 @@ def commands() -> None:
     """Several photos become one picture."""
 
 
-for command in (stitch, register, compose, correct, refine, train, info, demo):
+for command in (
+    stitch,
+    register,
+    compose,
+    correct,
+    refine,
+    similar,
+    train,
+    info,
+    demo,
+):
     commands.add_command(command)
 
 

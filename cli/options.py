@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 
 import click
 
+from compositor import options
 from compositor.errors import CompositorError
-from compositor.options import CorrectOptions, PictureSize, RefineOptions, RunOptions, StitchOptions, TrainOptions
+from compositor.options import PictureSize, RunOptions
 
 __all__ = ["Command", "as_typed", "model_files", "options_from"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-RECORDS = (StitchOptions, CorrectOptions, RefineOptions, TrainOptions)
+RECORDS = [record for record in map(vars(options).get, options.__all__) if isinstance(record, type) and issubclass(record, RunOptions)]
 NAMES = sorted({field.name for record in RECORDS for field in dataclasses.fields(record)} | {"overwrite"})
 QUOTES = ("'", '"')
 VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|True|False|-?[0-9.]+(?:e[-+]?[0-9]+)?(?![\w.])"""

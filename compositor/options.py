@@ -39,6 +39,7 @@ SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "feather", "poisson", "none"]
 DeviceMethod = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionMethod = Literal["float32", "bfloat16", "float16"]
+LearnPrecision = Literal["float32", "bfloat16"]
 RefineMethod = Literal["none", "classical", "learned"]
 PictureSize = NewType("PictureSize", str)
 """Width and height in px, as «4000x2000», or the width only; «» for none."""
@@ -284,3 +285,15 @@ class TrainOptions(LearnOptions):
         0.07, "How hard the critic pulls, as a share of the pull towards the truth; 0 for no critic.", low=0.0, high=1.0
     )
     measured: int = option(40, "Scenes that reports are measured on.", low=1, high=4096)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderOptions(LearnOptions):
+    """How the encoder of pictures is trained."""
+
+    iterations: int = option(2000, "Steps of training; how long one takes is shown while training.", low=1)
+    pairs: int = option(64, "Pairs of squares that a step learns from.", low=2, high=65_536)
+    size: int = option(64, "Side of the squares, px.", low=32, high=512)
+    rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
+    precision: LearnPrecision = option("float32", "What is costly is computed in this; bfloat16 is faster on recent GPUs and some CPUs.")
+    measured: int = option(256, "Pairs that reports are measured on.", low=2, high=65_536)

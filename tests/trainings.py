@@ -64,7 +64,9 @@ def fit_line(output, *, batch: int = 4, stop_at: int | None = None, **options):
         nobody, line = Photographs([]), Line(stop_at)
         record = run(line, lambda number: make(number, batch), course, course.asked(nobody, nobody))
         told = {"called": "a line", "command": "train line", "meant": "Nothing.", "measured": "nothing"}
-        return finish(course, record, {".safetensors": ("a line", line.network)}, lambda name, record: card(name, record, **told))
+        return finish(
+            course, record, {".safetensors": ("a line", line.network.state_dict())}, lambda name, record: card(name, record, **told)
+        )
 
 
 if __name__ == "__main__":

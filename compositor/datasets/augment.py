@@ -90,7 +90,7 @@ class Augmentation:
         """A sample in other light; nothing moves."""
         if not self.lights:
             return sample
-        pixels = sample.pixels.astype(np.float32) / 255
+        pixels = np.asarray(sample.pixels.astype(np.float32) / 255, np.float32)
         for light in self.lights:
             pixels = light(pixels, generator)
         return dataclasses.replace(sample, pixels=np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
@@ -133,12 +133,13 @@ def cut_mix(sample: Sample, other: Sample, generator: np.random.Generator) -> tu
     pixels[box] = other.pixels[box]
     mask = None
     if sample.mask is not None or other.mask is not None:
-        own, its = (np.ones((h, w), bool) if one.mask is None else one.mask for one in (sample, other))
-        mask = own.copy()
-        mask[box] = its[box]
+        mask = np.ones((h, w), bool)
+        if sample.mask is not None:
+            mask &= sample.mask
+        mask[box] = True if other.mask is None else other.mask[box]
     points = sample.points
     if points is not None:
-        covered = ((points >= (x - 0.5, y - 0.5)) & (points < (x + bw - 0.5, y + bh - 0.5))).all(1)
+        covered = np.logical_and.reduce((points >= (x - 0.5, y - 0.5)) & (points < (x + bw - 0.5, y + bh - 0.5)), axis=1)
         points = np.where(covered[:, None], np.nan, points)
     return Sample(pixels, mask, points, sample.homography), 1 - bh * bw / (h * w)
 

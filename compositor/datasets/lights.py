@@ -102,4 +102,5 @@ class Jpeg:
         wanted, quality = generator.random() < self.chance, int(generator.integers(self.least, self.most + 1))
         if not wanted:
             return pixels
-        return as_jpeg(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8), quality).astype(np.float32) / 255
+        kept = as_jpeg(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8), quality)
+        return np.asarray(kept.astype(np.float32) / 255, np.float32)

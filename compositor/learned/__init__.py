@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Any
 from compositor.errors import CompositorError
 
 if TYPE_CHECKING:
+    from compositor.learned.encoder import Encoder
+    from compositor.learned.encoder_training import train_encoder
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.train import train_refiner
 
-__all__ = ["Refined", "Refiner", "train_refiner"]
+__all__ = ["Encoder", "Refined", "Refiner", "train_encoder", "train_refiner"]
 
-_HOMES = {"Refined": "refiner", "Refiner": "refiner", "train_refiner": "train"}
+_HOMES = {
+    "Encoder": "encoder",
+    "Refined": "refiner",
+    "Refiner": "refiner",
+    "train_encoder": "encoder_training",
+    "train_refiner": "train",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ import torch
 
 from compositor.errors import OptionError
 
-__all__ = ["choose_device", "ran_out", "torch_threads"]
+__all__ = ["choose_device", "computing_in", "ran_out", "torch_threads"]
 
 
 def choose_device(wanted: str) -> str:
@@ -31,6 +31,14 @@ def choose_device(wanted: str) -> str:
 def ran_out(error: RuntimeError) -> bool:
     """Whether it says that a device has no memory left."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower()  # MPS has no error of its own for it
+
+
+def computing_in(precision: str, device: str) -> contextlib.AbstractContextManager[None]:
+    """Let what is costly be computed in «float32» or, where nothing is lost by it, in «bfloat16» inside the block.
+
+    bfloat16 reaches as far as float32, so that gradients need no scaling.
+    """
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @contextlib.contextmanager

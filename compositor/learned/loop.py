@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import compositor
 from compositor.errors import OptionError
@@ -196,7 +196,9 @@ def run(learner: Learner[Batch], make: Callable[[int], Batch], course: Course, a
     return {**asked, "figures": lines[-1]}
 
 
-def finish(course: Course, record: Record, networks: Mapping[str, tuple[str, nn.Module]], card: Callable[[str, Record], str]) -> Record:
+def finish(
+    course: Course, record: Record, weights: Mapping[str, tuple[str, Mapping[str, Tensor]]], card: Callable[[str, Record], str]
+) -> Record:
     """Write the weights and their card; the checkpoint is needed no more.
 
     Parameters
@@ -204,8 +206,8 @@ def finish(course: Course, record: Record, networks: Mapping[str, tuple[str, nn.
     course : Course
     record : dict
         What ``run`` returned and what more is to be known of the weights.
-    networks : mapping of str to (str, Module)
-        By the ending of their file, what kind of weights they are; the first are those that the training is for.
+    weights : mapping of str to (str, mapping of str to Tensor)
+        By the ending of their file, what kind of weights they are and their tensors; the first are those that the training is for.
     card : callable
         Called with the file's name and its record; returns Markdown.
 
@@ -214,15 +216,15 @@ def finish(course: Course, record: Record, networks: Mapping[str, tuple[str, nn.
     dict
         The record that stands in the first weights.
     """
-    first = next(iter(networks.values()))[1]
-    record = {**record, "parameters": sum(p.numel() for p in first.parameters()), "torch": torch.__version__}
+    first = next(iter(weights.values()))[1]
+    record = {**record, "parameters": sum(tensor.numel() for tensor in first.values()), "torch": torch.__version__}
     record["compositor"] = compositor.__version__
     written: list[Record] = []
     if course.processes.first:
-        for ending, (kind, network) in networks.items():
+        for ending, (kind, tensors) in weights.items():
             overwrite = course.overwrite or bool(written)
             told = {**(written[0] if written else record), "kind": kind}
-            written.append(write_weights(course.output.with_suffix(ending), network.state_dict(), told, overwrite=overwrite))
+            written.append(write_weights(course.output.with_suffix(ending), tensors, told, overwrite=overwrite))
         text = card(course.output.name, written[0]).encode()
         write_atomically(course.output.with_suffix(".md"), lambda file: file.write(text), overwrite=True)
         course.checkpoint.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from compositor.errors import OptionError, ReadError
 from compositor.images import open_photo, read_bytes_checked, to_common_profile
 from compositor.images.files import printable
+from compositor.learned.pictures import eight_bits
 
 __all__ = ["Photograph", "Photographs"]
 
@@ -162,9 +163,7 @@ def _reduced(path: Path) -> Photograph:
     photo = open_photo(path)
     if photo.metadata.get("icc"):
         photo = to_common_profile([dataclasses.replace(photo, metadata={}), photo])[1]
-    pixels = photo.full().pixels
-    if pixels.dtype != np.uint8:
-        pixels = np.clip(np.round(pixels * (255 / (65535 if pixels.dtype == np.uint16 else 1))), 0, 255).astype(np.uint8)
+    pixels = eight_bits(photo.full().pixels)
     scale = SHORT_SIDE / min(pixels.shape[:2])
     if scale < 1:
         h, w = pixels.shape[:2]

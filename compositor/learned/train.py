@@ -75,8 +75,9 @@ def train_refiner(
         training = Training(chosen, course.device, measured)
         record = run(training, make, course, course.asked(learned, held_out), progress)
         record["shape"] = dataclasses.asdict(training.network.shape)
-        networks = {".safetensors": ("a seam refiner", training.average), ".critic.safetensors": ("a seam critic", training.critic)}
-        return finish(course, record, networks, _card)
+        refiner, critic = training.average.state_dict(), training.critic.state_dict()
+        weights = {".safetensors": ("a seam refiner", refiner), ".critic.safetensors": ("a seam critic", critic)}
+        return finish(course, record, weights, _card)
 
 
 def _card(name: str, record: dict[str, Any]) -> str:

@@ -1,0 +1,53 @@
+"""``compositor similar``."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, get_args
+
+import click
+
+from compositor.cli.console import Console, console_options, named, one_line
+from compositor.cli.photos import find_photos, photo_arguments, require_photos
+from compositor.errors import ReadError
+from compositor.options import DeviceMethod
+
+EXAMPLES = """\b
+Examples:
+  compositor similar photo.jpg photos/
+  compositor similar photo.jpg photos/ --count 20 --weights encoder.safetensors --json"""
+
+
+@click.command(short_help="Find the photos that show most of what one shows.", epilog=EXAMPLES)
+@click.argument("photo", type=click.Path(exists=True, dir_okay=False))
+@photo_arguments
+@click.option("-n", "--count", type=click.IntRange(1), default=5, show_default=True, help="How many to tell.")
+@click.option("--weights", type=click.Path(), help="The encoder's, a .safetensors file; by default those that ship.")
+@click.option("--device", type=click.Choice(get_args(DeviceMethod)), default="auto", show_default=True, help="Where a network computes.")
+@console_options
+@click.pass_obj
+def similar(
+    console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, weights: str | None, device: str
+) -> int:
+    """Find the photos that show most of what PHOTO shows, by a small network, colours and details; needs the extra «learned»."""
+    from compositor.images import photo_names
+    from compositor.learned import Encoder
+    from compositor.learned.pictures import read_picture
+
+    sources = find_photos(console, photos, from_file)
+    require_photos(sources, 1)
+    encoder = Encoder.load(weights, device=device)
+    wanted, names, numbers = encoder([photo]), [], []
+    for name, source in zip(photo_names(sources), sources, strict=True):
+        if os.path.realpath(source) == os.path.realpath(photo):
+            continue
+        try:
+            numbers.append(encoder([read_picture(source)])[0])
+            names.append(name)
+        except ReadError as error:
+            console.leave_out(name, str(error).removeprefix(f"{name}: "))
+    found = sorted(((float(row @ wanted[0]), name) for row, name in zip(numbers, names, strict=True)), key=lambda one: (-one[0], one[1]))
+    records = [{"name": name, "likeness": round(likeness, 4)} for likeness, name in found[:count]]
+    text = "\n".join(f"{record['likeness']:7.4f}  {one_line(str(record['name']))}" for record in records)
+    console.result("similar", {"photo": photo, "similar": records, "left_out": named(console.left_out)}, text)
+    return 3 if console.left_out else 0

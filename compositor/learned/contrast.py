@@ -1,0 +1,168 @@
+"""Learning to tell what overlaps, without labels: two squares of one photo belong together, squares of others do not.
+
+The squares of a pair overlap as neighbouring photos of a panorama do and differ in exposure, white balance, blur, noise and compression.
+The loss asks, of all squares of a batch, which is the other half (van den Oord and others, «Representation learning with contrastive
+predictive coding», 2018; Chen and others, «SimCLR», ICML 2020). As there are few photos, each is tinted anew whenever it is used, both
+squares alike: to what is learned it is another photo.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from compositor.datasets.augment import Augmentation, Sample, generator_of, overlap_pair
+from compositor.datasets.lights import Blur, Colour, Exposure, Gray, Jpeg, Noise
+from compositor.learned.average import follow
+from compositor.learned.backbone import EncoderNetwork
+from compositor.learned.device import computing_in
+from compositor.learned.photographs import Photographs
+from compositor.learned.processes import average_gradients
+from compositor.options import EncoderOptions
+
+__all__ = ["Contrast", "Pairs", "make_pairs"]
+
+TEMPERATURE = 0.1
+"""How much closer the other half must be than anything else."""
+WARMING = 50
+"""Steps over which the learning rate rises."""
+TINT = Augmentation(lights=(Exposure(0.5, 0.8), Colour(0.35, 0.5), Gray(0.15)))
+LIGHT = Augmentation(lights=(Exposure(0.8, 0.25), Colour(0.2, 0.25, 0.03), Blur(1.0, 0.3), Noise(0.03), Jpeg(40, 95, 0.3)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pairs:
+    """A batch of pairs.
+
+    Parameters
+    ----------
+    first, second : (n, 3, size, size) float32
+        Encoded RGB, 0..1.
+    origin : (n,) int64
+        Which photo each pair is from.
+    """
+
+    first: Tensor
+    second: Tensor
+    origin: Tensor
+
+
+def make_pairs(photographs: Photographs, number: int, *, pairs: int, size: int, seed: int, device: str = "cpu") -> Pairs:
+    """The pairs of a batch; they depend on seed and number only.
+
+    Parameters
+    ----------
+    photographs : Photographs
+    number : int
+        Of the batch.
+    pairs, size : int
+        How many, and their squares' side, px.
+    seed : int
+    device : str
+    """
+    generator = generator_of(seed, number)
+    many = photographs.photographs
+    # No photo comes twice before all have come.
+    origin = np.concatenate([generator.permutation(len(many)) for _ in range(-(-pairs // len(many)))])[:pairs]
+    both: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] = ([], [])
+    for index in origin:
+        # Mirrored or not, both alike: a photo that is mirrored is another photo.
+        mirror, tint = slice(None, None, -1 if generator.random() < 0.5 else 1), int(generator.integers(2**62))
+        for squares, square in zip(both, overlap_pair(Sample(many[index].pixels), generator, size=size), strict=True):
+            squares.append(LIGHT.lit(TINT.lit(square, generator_of(tint, 0)), generator).pixels[:, mirror])
+    first, second = (torch.from_numpy(np.stack(squares).transpose(0, 3, 1, 2).copy()).to(device).float() / 255 for squares in both)
+    return Pairs(first, second, torch.from_numpy(origin).to(device))
+
+
+class Contrast:
+    """What changes while an encoder is trained.
+
+    Parameters
+    ----------
+    options : EncoderOptions
+    device : str
+    measured : Pairs
+        Of photos that are never learned from.
+    """
+
+    def __init__(self, options: EncoderOptions, device: str, measured: Pairs) -> None:
+        self.options, self.device, self.measured = options, device, measured
+        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
+            torch.manual_seed(options.seed)
+            # Convolutions on a CPU are a fifth faster where a pixel's channels lie together.
+            self.network = EncoderNetwork().to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3)
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Everything that has weights, by name."""
+        return {"network": self.network, "average": self.average}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """What remembers earlier steps, by name."""
+        return {"optimizer": self.optimizer}
+
+    def state(self) -> dict[str, Any]:
+        """Nothing else changes."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing else changes."""
+
+    def step(self, iteration: int, pairs: Pairs) -> dict[str, float]:
+        """Learn from pairs; the loss."""
+        options = self.options
+        falling = 0.5 * (1 + math.cos(math.pi * iteration / options.iterations))
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.rate * min(1, (iteration + 1) / WARMING) * falling
+        with computing_in(options.precision, self.device):
+            numbers = self.network(torch.cat([pairs.first, pairs.second]))
+        loss = contrast_loss(numbers.float(), pairs.origin)
+        self.optimizer.zero_grad()
+        loss.backward()
+        average_gradients(self.network.parameters())
+        self.optimizer.step()
+        follow(self.average, self.network, iteration)
+        return {"loss": float(loss.detach())}
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, Any]:
+        """How well halves find each other that were never learned from: the share found first, and the area under the curve."""
+        pairs = self.measured
+        alike = self.average(pairs.first) @ self.average(pairs.second).T
+        own = alike.diagonal()
+        other = alike[pairs.origin[:, None] != pairs.origin[None]]
+        found = (alike + torch.where(_same(pairs.origin), -9.0, 0.0)).amax(1) <= own
+        wins = torch.searchsorted(other.sort().values, own.contiguous()).double().mean() / max(len(other), 1)
+        return {"found_first": float(found.float().mean()), "auc": float(wins)}
+
+
+def contrast_loss(numbers: Tensor, origin: Tensor) -> Tensor:
+    """How hard the other half of each square is to tell from all others; squares of the same photo's other pairs do not count.
+
+    Parameters
+    ----------
+    numbers : (2 n, d) float32
+        Of length 1; the second half belongs to the first, in order.
+    origin : (n,) int64
+        Squares of pairs that share one may overlap though nobody says so.
+    """
+    n = len(origin)
+    alike = numbers @ numbers.T / TEMPERATURE
+    partner = torch.arange(2 * n, device=numbers.device).roll(n)
+    ignored = _same(origin).repeat(2, 2) | torch.eye(2 * n, dtype=torch.bool, device=numbers.device)
+    ignored[torch.arange(2 * n), partner] = False
+    return functional.cross_entropy(alike.masked_fill(ignored, -torch.inf), partner)
+
+
+def _same(origin: Tensor) -> Tensor:
+    """Which pairs are from one photo, but are not the same pair, (n, n)."""
+    return (origin[:, None] == origin[None]) & ~torch.eye(len(origin), dtype=torch.bool, device=origin.device)

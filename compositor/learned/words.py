@@ -1,0 +1,93 @@
+"""What details a picture has, in few numbers: its features beside a small vocabulary of features.
+
+Features are SIFT with square-root descriptors, put on their main axes; each is told by how it differs from the nearest word, and what is
+told at a word is added up (Jégou and others, «Aggregating local image descriptors into compact codes», PAMI 34(9), 2012).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.learned.pictures import shrunk
+from compositor.register.features import detect_sift
+
+__all__ = ["Words"]
+
+SHORT_SIDE, MOST = 160, 300
+"""Px at which features are looked for, and how many of a picture."""
+AXES, WORDS, ROUNDS, SAMPLE = 48, 32, 15, 20_000
+"""Axes that are kept, size of the vocabulary, rounds in which it is made, and features it is made of."""
+Floats = NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Words:
+    """A vocabulary of features.
+
+    Parameters
+    ----------
+    mean : (128,) float32
+        Of descriptors.
+    axes : (128, k) float32
+        Along which they differ most.
+    centres : (m, k) float32
+        The words.
+    """
+
+    mean: Floats
+    axes: Floats
+    centres: Floats
+
+    @classmethod
+    def learn(cls, pictures: Sequence[NDArray[np.uint8]], generator: np.random.Generator) -> Self:
+        """The vocabulary of some pictures, by principal components and Lloyd's k-means."""
+        found = np.concatenate([_features(pixels) for pixels in pictures])
+        if len(found) < WORDS:  # pictures without detail: any words will do
+            found = np.concatenate([found, generator.random((WORDS, 128), np.float32)])
+        found = found[generator.permutation(len(found))[:SAMPLE]]
+        mean = found.mean(0)
+        axes = np.linalg.eigh(np.cov((found - mean).T.astype(np.float64)))[1][:, ::-1][:, :AXES].astype(np.float32)
+        placed = np.asarray((found - mean) @ axes, np.float32)
+        centres = placed[:WORDS].copy()
+        for _ in range(ROUNDS):
+            nearest = _nearest(placed, centres)
+            for word in range(WORDS):
+                if (mine := nearest == word).any():
+                    centres[word] = placed[mine].mean(0)
+        return cls(mean, axes, centres)
+
+    def describe(self, pixels: NDArray[np.uint8]) -> Floats:
+        """Numbers of length 1 for a picture, (m k,), 0 where it has no features."""
+        placed = np.asarray((_features(pixels) - self.mean) @ self.axes, np.float32)
+        told = np.zeros_like(self.centres)
+        if len(placed):
+            nearest = _nearest(placed, self.centres)
+            np.add.at(told, nearest, _unit(placed - self.centres[nearest]))
+        told = _unit(told).ravel()
+        return _unit(np.sign(told) * np.sqrt(np.abs(told)))
+
+    def tensors(self) -> dict[str, Any]:
+        """Its arrays by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def _features(pixels: NDArray[np.uint8]) -> Floats:
+    """Descriptors of a picture's strongest features, (n, 128)."""
+    gray = cv2.cvtColor(shrunk(pixels, SHORT_SIDE), cv2.COLOR_RGB2GRAY)
+    return np.asarray(detect_sift(np.asarray(gray, np.uint8), None, MOST)[1], np.float32)
+
+
+def _nearest(placed: Floats, centres: Floats) -> NDArray[np.int64]:
+    """The word that is nearest to each feature."""
+    return np.asarray(((centres**2).sum(1) - 2 * placed @ centres.T).argmin(1))
+
+
+def _unit(rows: Floats) -> Floats:
+    """Each row at length 1; nothing stays nothing."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9), np.float32)

@@ -1,0 +1,148 @@
+"""The encoder: photos that overlap are alike to it, whatever their light, its training learns, and its files are safe."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra «learned» is not installed")
+pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
+
+import torch
+from test_learned import texture
+
+from compositor.cli.entry import run
+from compositor.errors import OptionError
+from compositor.images import write_image
+from compositor.learned import Encoder, train_encoder
+from compositor.learned.backbone import EncoderNetwork
+from compositor.learned.contrast import Contrast, contrast_loss, make_pairs
+from compositor.learned.photographs import Photographs
+from compositor.learned.weights import WeightsError, write_weights
+from compositor.learned.words import Words
+from compositor.options import EncoderOptions
+
+SMALL = {"iterations": 3, "pairs": 4, "size": 32, "report_every": 1, "measured": 4, "threads": 2}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    from compositor.learned.device import torch_threads
+
+    with torch_threads(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("photos")
+    for seed in range(6):
+        write_image(place / f"{seed}.png", texture(seed, 160))
+    return place
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    torch.manual_seed(0)
+    return Encoder(EncoderNetwork(), Words.learn([texture(seed, 160) for seed in range(6)], np.random.default_rng(0)), device="cpu")
+
+
+def test_every_picture_gets_numbers_of_its_own(untrained):
+    """As many for each, of length 1, whatever its size and depth, and whatever other pictures are looked at with it."""
+    picture = texture(1, 200)
+    others = [texture(2, 32), picture[:120], picture.astype(np.uint16) * 257, picture.astype(np.float32) / 255]
+    numbers = untrained([picture, *others])
+    np.testing.assert_allclose(np.linalg.norm(numbers, axis=1), 1, atol=1e-6)
+    # In a batch the same sums may be taken in another order.
+    np.testing.assert_allclose(numbers[0], untrained([picture])[0], atol=1e-5)
+    np.testing.assert_allclose(numbers[0], numbers[3], atol=1e-5)
+    np.testing.assert_allclose(numbers[0], numbers[4], atol=1e-5)
+    assert len(untrained([])) == 0
+
+
+def test_product_is_the_weighted_mean_of_the_parts(untrained):
+    pictures = [texture(1, 120), texture(2, 140)]
+    weights = {"picture": 1.0, "colour": 2.0, "edges": 0.5, "words": 1.5, "layers": 1.0, "regions": 1.0}
+    whole = untrained(pictures, parts=weights)
+    single = {name: untrained(pictures, parts={name: 1.0}) for name in weights}
+    expected = sum(weight * single[name][0] @ single[name][1] for name, weight in weights.items()) / sum(weights.values())
+    assert whole[0] @ whole[1] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("parts", [{}, {"sound": 1.0}, {"colour": 0.0}, {"colour": -1.0}])
+def test_unknown_parts_are_refused(untrained, parts):
+    with pytest.raises(OptionError, match="picture, regions"):
+        untrained([texture(1, 64)], parts=parts)
+
+
+def test_loss_is_that_of_the_other_half():
+    """Halves that are equal and unlike all others cost next to nothing; squares of one photo are not told apart."""
+    told = torch.eye(6)[[0, 1, 2, 0, 1, 2]]
+    assert contrast_loss(told, torch.arange(3)) < 1e-3
+    assert contrast_loss(torch.cat([told[:3], told[3:].roll(1, 0)]), torch.arange(3)) > 5
+    same = torch.eye(6)[[0, 0, 2, 0, 0, 2]]
+    assert contrast_loss(same, torch.tensor([5, 5, 6])) < 1e-3
+    assert contrast_loss(same, torch.arange(3)) > 0.3
+
+
+def test_pairs_depend_on_seed_and_number_only(folder):
+    photographs, _ = Photographs.read([folder])
+    first, again, other = (make_pairs(photographs, number, pairs=4, size=32, seed=2) for number in (3, 3, 4))
+    torch.testing.assert_close(first.first, again.first, rtol=0, atol=0)
+    torch.testing.assert_close(first.second, again.second, rtol=0, atol=0)
+    assert not torch.equal(first.first, other.first)
+
+
+def test_learning_brings_halves_together(folder):
+    photographs, _ = Photographs.read([folder])
+    pairs = make_pairs(photographs, 0, pairs=5, size=32, seed=0)
+    training = Contrast(EncoderOptions(iterations=400, rate=0.003), "cpu", pairs)
+    losses = [training.step(iteration, pairs)["loss"] for iteration in range(12)]
+    assert losses[-1] < 0.7 * losses[0]  # of one batch, learned by heart
+
+
+def test_training_writes_weights_that_load_and_goes_on_to_the_same(folder, tmp_path):
+    whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
+    record = train_encoder([folder], whole, **SMALL)
+    assert {"auc", "found_first", "loss"} < set(record["figures"])
+
+    def stop(_stage, done, _total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_encoder([folder], stopped, progress=stop, **SMALL)
+    train_encoder([folder], stopped, **SMALL)
+    assert whole.read_bytes() == stopped.read_bytes()
+    numbers = Encoder.load(whole, device="cpu")([texture(1, 100)])
+    assert np.isfinite(numbers).all()
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, {"one": torch.zeros(3)}, {"kind": "an encoder", "shape": {"channels": [4, 4, 4, 4, 4], "numbers": 3}})
+    with pytest.raises(WeightsError, match="another network"):
+        Encoder.load(path)
+
+
+def test_similar_names_photos_by_what_they_show(tmp_path, folder, untrained, capsys):
+    """Parts of two pictures in other light: first come those of the same picture. What cannot be read is named."""
+    weights = tmp_path / "encoder.safetensors"
+    write_weights(weights, untrained.tensors(), {"kind": "an encoder", "shape": {"channels": [16, 32, 64, 128, 192], "numbers": 128}})
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in (20, 21):
+        for left in (0, 60):
+            write_image(
+                photos / f"{seed}_{left}.png", np.clip(texture(seed, 260)[:, left : left + 190] * (1 + left / 400), 0, 255).astype(np.uint8)
+            )
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    assert run(["similar", str(photos / "20_0.png"), str(photos), "--weights", str(weights), "--device", "cpu", "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert next(one["name"] for one in told["similar"]) == "20_60.png"
+    assert len(told["similar"]) == 3
+    assert [one["name"] for one in told["left_out"]] == ["broken.jpg"]
+    assert told["photo"] == os.fspath(photos / "20_0.png")
