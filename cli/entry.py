@@ -21,11 +21,13 @@ from compositor.cli.console import Console
 from compositor.cli.correct import correct
 from compositor.cli.demo import demo
 from compositor.cli.info import info
+from compositor.cli.mosaic import mosaic
 from compositor.cli.options import as_typed
 from compositor.cli.refine import refine
 from compositor.cli.register import register
 from compositor.cli.similar import similar
 from compositor.cli.stitch import stitch
+from compositor.cli.style import style
 from compositor.cli.train import train
 from compositor.errors import CompositorError, LimitError
 from compositor.heap import keep_freed_memory
@@ -77,6 +79,8 @@ for command in (
     correct,
     refine,
     similar,
+    mosaic,
+    style,
     train,
     info,
     demo,

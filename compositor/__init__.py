@@ -26,10 +26,12 @@ if TYPE_CHECKING:
         TooFewPhotosError,
         WriteError,
     )
+    from compositor.mosaic import Mosaic, mosaic
     from compositor.panorama import Panorama
     from compositor.photometry import Photometry
     from compositor.registration import Registration
     from compositor.stitch import compose, correct, map_seams, register, stitch
+    from compositor.style import Styled, style
     from compositor.types import Camera, Correspondences, Photo
 
 __version__ = "0.1.0"
@@ -39,6 +41,7 @@ __all__ = [
     "CompositorError",
     "Correspondences",
     "LimitError",
+    "Mosaic",
     "OptionError",
     "OutputError",
     "Panorama",
@@ -48,6 +51,7 @@ __all__ = [
     "ReadError",
     "Registration",
     "RegistrationFileError",
+    "Styled",
     "TooFewPhotosError",
     "WriteError",
     "__version__",
@@ -56,13 +60,17 @@ __all__ = [
     "correct",
     "map_seams",
     "refine",
+    "mosaic",
     "register",
     "stitch",
+    "style",
 ]
 
 _HOMES = {
     **dict.fromkeys(("stitch", "register", "compose", "correct", "map_seams"), "compositor.stitch"),
     **dict.fromkeys(("Camera", "Correspondences", "Photo"), "compositor.types"),
+    **dict.fromkeys(("Mosaic", "mosaic"), "compositor.mosaic"),
+    **dict.fromkeys(("Styled", "style"), "compositor.style"),
     "Panorama": "compositor.panorama",
     "close_seam": "compositor.compose.floor",
     "refine": "compositor.compose.foreign",

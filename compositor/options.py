@@ -21,11 +21,14 @@ __all__ = [
     "JPEG_QUALITY",
     "ComposeOptions",
     "CorrectOptions",
+    "EncoderOptions",
     "LearnOptions",
+    "MosaicOptions",
     "RefineOptions",
     "RegisterOptions",
     "RunOptions",
     "StitchOptions",
+    "StyleOptions",
     "TrainOptions",
 ]
 
@@ -37,6 +40,7 @@ Projection = Literal["auto", "plane", "cylindrical", "spherical", "mercator", "s
 ExposureMethod = Literal["full", "gain", "none"]
 SeamMethod = Literal["graphcut", "voronoi"]
 BlendMethod = Literal["multiband", "feather", "poisson", "none"]
+StyleMethod = Literal["photo", "paint"]
 DeviceMethod = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionMethod = Literal["float32", "bfloat16", "float16"]
 LearnPrecision = Literal["float32", "bfloat16"]
@@ -259,6 +263,31 @@ class RefineOptions(RunOptions):
         super().__post_init__()
         if self.weights and self.refine != "learned":
             raise OptionError("weights= are those of a network; give refine='learned' too")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MosaicOptions(RunOptions):
+    """How one picture is composed of many."""
+
+    columns: int = option(100, "Tiles from left to right; from top to bottom as many as the target's shape asks for.", low=1, high=10_000)
+    tile_size: int = option(64, "Side of a tile in the mosaic, in px.", low=4, high=4096)
+    radius: float = option(8.0, "No tile is shown twice within so many cells; less where there are too few tiles.", low=0.0, high=64.0)
+    uses: int = option(0, "How often a tile may be shown; 0 for any number.", low=0)
+    tone: float = option(0.0, "How far tiles are coloured like the target, 1 for fully; 0 leaves them as they are.", low=0.0, high=1.0)
+    feature_weight: float = option(1.0, "How much features, where they are given, weigh beside colours.", low=0.0, high=100.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StyleOptions(RunOptions):
+    """How a picture takes the style of another."""
+
+    method: StyleMethod = option("photo", "Take the style's colours and stay a photo; or paint with its patches too, which needs PyTorch.")
+    strength: float = option(1.0, "How far the result goes from the picture to its style.", low=0.0, high=1.0)
+    detail: float = option(0.5, "How much painting keeps of the picture's own lines and shapes.", low=0.0, high=1.0)
+    size: int = option(0, "Longest side in px that the picture is reduced to first; 0 keeps its size.", low=0, high=LARGEST_SIZE)
+    brush: float = option(1.0, "Size of the style's strokes: 2 shows them twice as large beside the picture.", low=0.1, high=10.0)
+    device: DeviceMethod = option("auto", "Where painting computes; auto takes a GPU where there is one.")
+    seed: int = option(0, "Seed of what painting draws at random.", low=0, high=2**63 - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

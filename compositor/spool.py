@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Derived", "Spool", "part_of"]
+__all__ = ["Derived", "Drawn", "Spool", "part_of"]
 
 
 BLOCK = 512
@@ -178,6 +178,60 @@ class Derived:
 
     def __getitem__(self, key: Any) -> Any:
         return self._of(self._source[key])
+
+
+class Drawn:
+    """A picture that is drawn when it is asked for, band by band from top to bottom, and never held whole.
+
+    Parameters
+    ----------
+    shape : (int, int) or (int, int, int)
+        Height, width and, where there are any, channels.
+    dtype : dtype
+    rows : int
+        Height of a band; the last one may be less high.
+    draw : callable
+        Draws a band by its number, (rows, width[, channels]). The last one drawn is kept, so that reading on from its middle costs nothing.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, rows: int, draw: Callable[[int], NDArray[Any]]) -> None:
+        self.shape, self.dtype, self._rows, self._draw = shape, np.dtype(dtype), rows, draw
+        self._last: tuple[int, NDArray[Any]] | None = None
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:, :], dtype)
+
+    def __getitem__(self, key: Any) -> Any:
+        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        if not isinstance(rows, slice):
+            return self[rows : rows + 1 or None, columns][0]
+        asked = range(*rows.indices(self.shape[0]))
+        if asked.step < 1:
+            raise IndexError("rows of a picture that is drawn are read from top to bottom")
+        wide = len(range(*columns.indices(self.shape[1]))) if isinstance(columns, slice) else None
+        read = np.empty((len(asked), *(() if wide is None else (wide,)), *self.shape[2:]), self.dtype)
+        for number in dict.fromkeys(row // self._rows for row in asked):
+            top = number * self._rows
+            first = max(0, -(-(top - asked.start) // asked.step))
+            rest = len(range(asked[first], min(asked.stop, top + self._rows), asked.step))
+            within = slice(asked[first] - top, self._rows, asked.step)
+            read[first : first + rest] = self._band(number)[within, columns][:rest]
+        return read
+
+    def _band(self, number: int) -> NDArray[Any]:
+        """A band, drawn now or last time."""
+        last = self._last
+        if last is None or last[0] != number:
+            last = self._last = (number, self._draw(number))
+        return last[1]
 
 
 def part_of(picture: NDArray[Any] | Spool, rows: slice, columns: slice) -> Any:

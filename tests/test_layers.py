@@ -18,7 +18,7 @@ FLOORS = [
     {"types", "encoding", "threads", "heap", "spool"},
     {"images", "geometry", "clock"},
     {"registration", "photometry", "panorama"},
-    {"register", "compose", "paste", "assess"},
+    {"register", "compose", "paste", "mosaic", "style", "assess"},
     {"ahead"},
     {"stitch", "datasets"},
     {"learned"},

@@ -16,7 +16,7 @@ from compositor.errors import ReadError
 from compositor.images.alpha import with_alpha
 from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS, exif_of_tiff, load_exif
 from compositor.images.samples import Header, Samples
-from compositor.spool import Derived, Spool
+from compositor.spool import Derived, Drawn, Spool
 
 __all__ = ["decode_tiff", "read_tiff_header", "write_tiff"]
 
@@ -146,7 +146,7 @@ def divide(colors: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
 
 def write_tiff(
-    file: BinaryIO, pixels: NDArray[Any] | Spool, mask: NDArray[np.bool_] | Derived | None, metadata: Mapping[str, bytes]
+    file: BinaryIO, pixels: NDArray[Any] | Spool | Drawn, mask: NDArray[np.bool_] | Derived | None, metadata: Mapping[str, bytes]
 ) -> None:
     """Write pixels as a tiled TIFF, deflated with a predictor; BigTIFF where 32-bit positions may not suffice.
 

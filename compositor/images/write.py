@@ -23,7 +23,7 @@ from compositor.images.metadata import exif_for_output
 from compositor.images.png import encode_png
 from compositor.images.tiff import write_tiff
 from compositor.options import JPEG_QUALITY
-from compositor.spool import Derived, Spool
+from compositor.spool import Derived, Drawn, Spool
 
 __all__ = ["as_jpeg", "check_output", "encode_preview", "with_depth", "write_image"]
 
@@ -81,7 +81,7 @@ def output_format(path: AnyPath) -> str:
 
 def write_image(
     path: AnyPath,
-    pixels: NDArray[Any] | Spool,
+    pixels: NDArray[Any] | Spool | Drawn,
     *,
     mask: NDArray[np.bool_] | Derived | None = None,
     metadata: Mapping[str, bytes] | None = None,
@@ -145,7 +145,7 @@ def write_image(
     write_atomically(path, write, overwrite=overwrite)
 
 
-def check_pixels(pixels: NDArray[Any] | Spool, mask: NDArray[np.bool_] | Derived | None, quality: int) -> None:
+def check_pixels(pixels: NDArray[Any] | Spool | Drawn, mask: NDArray[np.bool_] | Derived | None, quality: int) -> None:
     """Refuse arrays that are no picture."""
     if pixels.dtype not in (np.uint8, np.uint16, np.float32) or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         raise OptionError(f"pixels are {pixels.dtype} of shape {pixels.shape}; needed is uint8, uint16 or float32, (h, w, 3) or (h, w)")

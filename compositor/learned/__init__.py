@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from compositor.learned.encoder import Encoder
     from compositor.learned.encoder_training import train_encoder
     from compositor.learned.refiner import Refined, Refiner
+    from compositor.learned.style import paint
     from compositor.learned.train import train_refiner
 
-__all__ = ["Encoder", "Refined", "Refiner", "train_encoder", "train_refiner"]
+__all__ = ["Encoder", "Refined", "Refiner", "paint", "train_encoder", "train_refiner"]
 
 _HOMES = {
     "Encoder": "encoder",
     "Refined": "refiner",
     "Refiner": "refiner",
+    "paint": "style",
     "train_encoder": "encoder_training",
     "train_refiner": "train",
 }

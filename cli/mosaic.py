@@ -1,0 +1,78 @@
+"""``compositor mosaic``."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+import compositor
+from compositor.cli.console import Console, console_options, named
+from compositor.cli.options import options_from
+from compositor.cli.output import check_outputs
+from compositor.cli.photos import ENDINGS, natural, require_photos
+from compositor.options import JPEG_QUALITY, MosaicOptions
+
+EXAMPLES = """\b
+Examples:
+  compositor mosaic portrait.jpg --tiles holidays/ -o mosaic.tif --columns 160
+  compositor mosaic portrait.jpg --tiles holidays/ -o mosaic.jpg --columns 60 --tile-size 48 --tone 0.3"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("target", type=click.Path())
+@click.option("--tiles", required=True, multiple=True, type=click.Path(), help="Folder of pictures, with all in it, or a quoted pattern.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="The picture to write: .jpg, .png or .tif.")
+@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output.")
+@options_from(MosaicOptions)
+@console_options
+@click.pass_obj
+def mosaic(console: Console, /, target: str, tiles: tuple[str, ...], output: str, overwrite: bool, quality: int, **options: Any) -> int:
+    """Compose TARGET out of many small pictures, each the nearest to a part of it.
+
+    A tile that cannot be read is left out. Any number of them and any size of the mosaic will do: what is held in memory does not grow
+    with either, where the output is a TIFF.
+    """
+    from compositor.images import check_output
+
+    require_photos([target], 1)
+    sources = [path for path in find_tiles(tiles) if os.path.realpath(path) != os.path.realpath(output)]
+    check_outputs(output=output, inputs=[target, *sources], overwrite=overwrite)
+    with console.progress() as progress:
+        made = compositor.mosaic(
+            target, sources, approve=lambda size: check_output(output, overwrite=True, size=size), progress=progress, **options
+        )
+    made.save(output, overwrite=overwrite, quality=quality)
+    rows, columns = made.chosen.shape
+    used = len(made.used)
+    console.say(f"{output}: {columns} x {rows} cells of {used} of {len(sources)} tiles, colours {made.difference:.1f} apart")
+    fields = {"size": [made.pixels.shape[1], made.pixels.shape[0]], "cells": [columns, rows], "tiles_used": used, "radius": made.radius}
+    left_out = {"left_out": named(made.left_out), "seconds": dict(made.seconds), "output": output}
+    console.result("mosaic", {**fields, "difference": made.difference, **left_out})
+    return 3 if made.left_out else 0
+
+
+def find_tiles(places: tuple[str, ...]) -> list[str]:
+    """Pictures in folders, at any depth, files and what patterns match; each once, in natural order within a place.
+
+    Raises
+    ------
+    click.UsageError
+        There is none.
+    """
+    found = [path for place in places for path in sorted(_in_place(place), key=natural)]
+    if not found:
+        raise click.UsageError(f"there are no pictures in {', '.join(places)}; looked for {' '.join(ENDINGS)}")
+    return list(dict.fromkeys(found))
+
+
+def _in_place(place: str) -> Iterator[str]:
+    if not os.path.isdir(place):
+        yield from [place] if os.path.lexists(place) else glob.glob(place)
+        return
+    for folder, _, files in os.walk(place):
+        yield from (os.path.join(folder, name) for name in files if name.lower().endswith(ENDINGS) and not name.startswith("."))
