@@ -1,9 +1,9 @@
 """The colours of one picture given to another: optimal transport between their distributions.
 
 The linear map that takes one Gaussian to another at the least total distance is known in closed form (Pitié and Kokaram, «The linear
-Monge-Kantorovitch linear colour mapping for example-based colour transfer», CVMP 2007). What it leaves, since colours are no Gaussians, is
-matched along one axis after another (Pitié, Kokaram and Dahyot, «Automated colour grading using colour distribution transfer», CVIU 107,
-2007), by curves that are smooth and never steep: a photo must not show bands.
+Monge-Kantorovitch linear colour mapping for example-based colour transfer», CVMP 2007). What it leaves of the chroma, since colours are no
+Gaussians, is matched along one axis after another (Pitié, Kokaram and Dahyot, «Automated colour grading using colour distribution
+transfer», CVIU 107, 2007), by curves that are smooth and never steep: a photo must not show bands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SAMPLES = 200_000
 FLOOR = 1e-5
 """Variance that every colour axis has at least: a picture of one colour is taken to another's mean without its grain being blown up."""
 ROUNDS = 6
-"""Of six axes each, three of the colour cube and three across it."""
+"""Over both opponent axes."""
 KNOTS = 33
 """Quantiles that a curve goes through."""
 SLOPES = (0.5, 2.0)
@@ -92,10 +92,13 @@ def _sample(colors: Floats) -> Floats:
 
 
 def _axes() -> list[Floats]:
-    """Directions of colour, (3,) of unit length: lightness and two opponent axes, and the axes of RGB, in turn."""
-    opponent = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]], np.float32)
-    both = [*(opponent / np.linalg.norm(opponent, axis=1, keepdims=True)), *np.eye(3, dtype=np.float32)]
-    return both * ROUNDS
+    """Directions of colour, (3,) of unit length: the two opponent axes in turn.
+
+    Lightness stays with the linear map: on nine pairs curves of it brought the style a third nearer, but cost a seventh of the photo's
+    structure.
+    """
+    opponent = np.array([[1, -1, 0], [1, 1, -2]], np.float32)
+    return [*(opponent / np.linalg.norm(opponent, axis=1, keepdims=True))] * ROUNDS
 
 
 def _curve(given: Floats, wanted: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -18,8 +18,8 @@ SMALLEST = 20
 """Side, px, at which the pyramid ends."""
 SWEEPS = 8
 """Of relaxation at every size; what is left of an error is smooth then, and the next coarser size has seen to it."""
-GRAIN = 0.02
-"""Gradient of encoded values up to which a difference counts as grain and is kept as it was; about 5 of 255 levels."""
+GRAIN = 0.05
+"""Gradient of encoded values up to which a difference counts as grain and is kept as it was; about 13 of 255 levels."""
 KEPT = 1.0
 """Weight of the photo's gradients beside the new colours where there is nothing but grain."""
 
