@@ -23,6 +23,7 @@ from compositor.cli.demo import demo
 from compositor.cli.info import info
 from compositor.cli.mosaic import mosaic
 from compositor.cli.options import as_typed
+from compositor.cli.paste import paste
 from compositor.cli.refine import refine
 from compositor.cli.register import register
 from compositor.cli.similar import similar
@@ -78,6 +79,7 @@ for command in (
     compose,
     correct,
     refine,
+    paste,
     similar,
     mosaic,
     style,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from compositor.mosaic import Mosaic, mosaic
     from compositor.panorama import Panorama
+    from compositor.paste.pasted import Pasted, paste
     from compositor.photometry import Photometry
     from compositor.registration import Registration
     from compositor.stitch import compose, correct, map_seams, register, stitch
@@ -45,6 +46,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "Panorama",
+    "Pasted",
     "Photo",
     "Photometry",
     "PhotometryFileError",
@@ -61,6 +63,7 @@ __all__ = [
     "map_seams",
     "refine",
     "mosaic",
+    "paste",
     "register",
     "stitch",
     "style",
@@ -74,6 +77,7 @@ _HOMES = {
     "Panorama": "compositor.panorama",
     "close_seam": "compositor.compose.floor",
     "refine": "compositor.compose.foreign",
+    **dict.fromkeys(("paste", "Pasted"), "compositor.paste.pasted"),
     "Photometry": "compositor.photometry",
     "Registration": "compositor.registration",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "compositor.errors"),

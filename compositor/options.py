@@ -24,6 +24,7 @@ __all__ = [
     "EncoderOptions",
     "LearnOptions",
     "MosaicOptions",
+    "PasteOptions",
     "RefineOptions",
     "RegisterOptions",
     "RunOptions",
@@ -288,6 +289,22 @@ class StyleOptions(RunOptions):
     brush: float = option(1.0, "Size of the style's strokes: 2 shows them twice as large beside the picture.", low=0.1, high=10.0)
     device: DeviceMethod = option("auto", "Where painting computes; auto takes a GPU where there is one.")
     seed: int = option(0, "Seed of what painting draws at random.", low=0, high=2**63 - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PasteOptions(RunOptions):
+    """How an object is placed on a background."""
+
+    at: tuple[int, int] = option(
+        (0, 0), "Where the upper left corner of the object's picture comes to lie on the background: x y, px.", low=-(2**24), high=2**24
+    )
+    scale: float = option(1.0, "Size of the object's picture on the background, 1 keeps its pixels.", low=0.001, high=16.0)
+    fade: float = option(
+        1.5,
+        "Px over which the object fades at the border of a hard mask; its colours are drawn from further inside there. 0 cuts hard.",
+        low=0.0,
+        high=1000.0,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,55 @@
+"""``compositor paste``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+import compositor
+from compositor.cli.console import Console, console_options
+from compositor.cli.options import options_from
+from compositor.cli.output import check_outputs
+from compositor.options import JPEG_QUALITY, PasteOptions
+
+EXAMPLES = """\b
+Examples:
+  compositor paste street.jpg dog.jpg --mask dog_mask.png --at 420 310 -o out.png
+  compositor paste street.jpg dog.png --at 420 310 --scale 0.5 -o out.jpg"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Place an object of one picture on another.")
+@click.argument("background", type=click.Path(exists=True, dir_okay=False))
+@click.argument("cutout", metavar="OBJECT", type=click.Path(exists=True, dir_okay=False))
+@click.option("--mask", type=click.Path(), help="A picture of the object's size, white on it; without one, what of OBJECT is opaque.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="The picture to write: .jpg, .png or .tif.")
+@click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@options_from(PasteOptions)
+@console_options
+@click.pass_obj
+def paste(
+    console: Console,
+    /,
+    background: str,
+    cutout: str,
+    mask: str | None,
+    output: str,
+    quality: int,
+    overwrite: bool,
+    **options: Any,
+) -> int:
+    """Place OBJECT, or what of it a mask shows, on BACKGROUND.
+
+    Its border is freed of what it stood before and fades; its tone stays.
+    """
+    inputs = [path for path in (background, cutout, mask) if path is not None]
+    check_outputs(output=output, inputs=inputs, overwrite=overwrite)
+    pasted = compositor.paste(background, cutout, mask=mask, **options)
+    pasted.save(output, overwrite=overwrite, quality=quality)
+    h, w = pasted.alpha.shape
+    fields = {"output": os.path.abspath(output), "size": [w, h], "object_share": float(pasted.alpha.mean())}
+    console.say(f"{output}: {w} x {h} px, {fields['object_share']:.1%} of it the object")
+    console.result("paste", fields)
+    return 0

@@ -1,0 +1,179 @@
+"""Pasting: an object with its mask, placed on a background."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.encoding import decode_srgb, encode_srgb, full_scale
+from compositor.errors import OptionError, ReadError
+from compositor.images import MaskSource, open_photos, read_mask, write_image
+from compositor.images.read import Source
+from compositor.options import JPEG_QUALITY, PasteOptions
+from compositor.paste.matte import heal_border, soften
+from compositor.types import Pixels
+
+__all__ = ["Harmonize", "Pasted", "paste"]
+
+Floats = NDArray[np.float32]
+Harmonize = Callable[[Floats, Floats], Floats]
+"""Changes the tone of an object: called with a composite, (h, w, 3) float32, encoded, 0..1, and the shares of its pixels that are the
+object's, (h, w) float32; returns the composite with the object in another tone, and the same pixels where its share is 0."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pasted:
+    """A picture that an object was pasted on.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8, uint16 or float32
+        RGB; where ``alpha`` is 0 the background's, to the bit.
+    alpha : (h, w) float32
+        Shares of the pixels that are the object's.
+    mask : (h, w) bool or None
+        Where there is a picture, if the background is transparent somewhere; None for everywhere.
+    metadata : mapping
+        ``exif`` and ``icc`` bytes of the background, for the file.
+    """
+
+    pixels: Pixels
+    alpha: Floats
+    mask: NDArray[np.bool_] | None = None
+    metadata: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line, as the pixels would flood a prompt."""
+        h, w = self.alpha.shape
+        return f"Pasted({w}x{h}, {self.pixels.dtype}, object {self.alpha.mean():.1%})"
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = JPEG_QUALITY) -> None:
+        """Write the picture; the file is there whole or not at all.
+
+        Raises
+        ------
+        OutputError, WriteError
+            The file is there already, cannot be written, or its ending is unknown.
+        """
+        write_image(path, self.pixels, mask=self.mask, overwrite=overwrite, quality=quality, metadata=self.metadata)
+
+
+def paste(
+    background: Source, cutout: Source, *, mask: MaskSource | None = None, harmonize: Harmonize | None = None, **options: Any
+) -> Pasted:
+    """Paste an object of one picture on another.
+
+    Parameters
+    ----------
+    background, cutout : path, (h, w[, c]) array or Photo
+        The deeper of their pixel types and the background's colour profile become both's.
+    mask : path or (h, w) array, optional
+        What of ``cutout`` is the object: white or true; of its size. A mask with a soft border is a matte and stays as it is.
+        Without one, what of ``cutout`` is opaque.
+    harmonize : callable, optional
+        Changes the object's tone to fit. By default no tone changes: matching
+        statistics of the object to those of the background makes most objects worse.
+    **options
+        Fields of ``compositor.options.PasteOptions``.
+
+    Returns
+    -------
+    Pasted
+
+    Raises
+    ------
+    OptionError
+        There is no such option or value, the mask does not fit, or the object would lie outside the background.
+    ReadError
+        A picture cannot be read.
+    """
+    chosen = PasteOptions.of(options)
+    opened, left_out = open_photos([background, cutout])
+    if left_out:
+        raise ReadError(": ".join(left_out[0]))
+    behind, decoded = opened[0].full(), opened[1].full()
+    matte = _matte(mask, decoded.mask, decoded.pixels.shape[:2], opened[1].name)
+    white = np.float32(full_scale(decoded.pixels.dtype))
+    front = decoded.pixels.astype(np.float32) / white
+    front, matte = _scaled(front, matte, chosen.scale)
+    # Taking the border's share from a mask and healing colours both look at the whole object, so they come before it is cut off.
+    alpha = soften(matte, chosen.fade)
+    front = heal_border(front, alpha, chosen.fade)
+    there, here = _windows(alpha.shape, behind.pixels.shape[:2], chosen.at)
+    alpha, front = alpha[here], front[here]
+    if not (alpha > 0).any():
+        raise OptionError(f"at={chosen.at!r} puts nothing of the object on the background; place it on its {behind.pixels.shape[1::-1]} px")
+    pixels = behind.pixels.copy()
+    pixels[there] = _laid_over(behind.pixels[there], front, alpha)
+    whole = np.zeros(pixels.shape[:2], np.float32)
+    whole[there] = alpha
+    if harmonize is not None:
+        pixels = _in_depth(harmonize(pixels.astype(np.float32) / white, whole), whole, pixels)
+    return Pasted(pixels, whole, None if behind.mask is None else behind.mask | (whole >= 0.5), opened[0].metadata)
+
+
+def _matte(mask: MaskSource | None, opaque: NDArray[np.bool_] | None, shape: tuple[int, ...], name: str) -> Floats:
+    """The object's mask, 0..1, without what is transparent."""
+    if mask is None:
+        if opaque is None:
+            raise OptionError(f"{name} is opaque everywhere; give a mask= of the object")
+        return opaque.astype(np.float32)
+    found = mask if isinstance(mask, np.ndarray) else read_mask(mask)
+    if found.shape != shape[:2] or found.dtype.kind not in "biuf":
+        raise OptionError(
+            f"the mask of {name} has shape {found.shape}, {found.dtype}; needed is {tuple(shape[:2])}, as the object's picture"
+        )
+    white = 1 if found.dtype.kind in "bf" else full_scale(found.dtype)
+    matte = np.clip(found.astype(np.float32) / np.float32(white), 0, 1)
+    if opaque is not None:
+        matte = matte * opaque
+    if not (matte >= 0.5).any():
+        raise OptionError(f"the mask of {name} shows nothing; it must be white on the object")
+    return np.asarray(matte, np.float32)
+
+
+def _scaled(pixels: Floats, matte: Floats, scale: float) -> tuple[Floats, Floats]:
+    """The object in its size on the background."""
+    if scale == 1:
+        return pixels, matte
+    h, w = matte.shape
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    larger = (np.asarray(np.clip(cv2.resize(picture, size, interpolation=how), 0, 1), np.float32) for picture in (pixels, matte))
+    pixels, matte = larger
+    return pixels, matte
+
+
+def _windows(size: tuple[int, ...], canvas: tuple[int, ...], at: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of the background that the object's picture lies on, and the part of that picture that does."""
+    begins = (max(0, at[1]), max(0, at[0]))
+    ends = [max(begin, min(whole, at[1 - axis] + side)) for axis, (begin, whole, side) in enumerate(zip(begins, canvas, size, strict=True))]
+    there = slice(begins[0], ends[0]), slice(begins[1], ends[1])
+    here = slice(begins[0] - at[1], ends[0] - at[1]), slice(begins[1] - at[0], ends[1] - at[0])
+    return there, here
+
+
+def _laid_over(behind: Pixels, front: Floats, alpha: Floats) -> Pixels:
+    """The object over the background, mixed in linear light as a lens mixes what lies on one pixel."""
+    white = np.float32(full_scale(behind.dtype))
+    mixed = (alpha > 0) & (alpha < 1)
+    made = front.copy()
+    light = decode_srgb(front[mixed]) * alpha[mixed][:, None] + decode_srgb(behind[mixed] / white) * (1 - alpha[mixed][:, None])
+    made[mixed] = encode_srgb(light)
+    return _in_depth(made, alpha, behind)
+
+
+def _in_depth(pixels: Floats, alpha: Floats, otherwise: Pixels) -> Pixels:
+    """Pixels in the type of others, which stay where there is no object."""
+    if otherwise.dtype.kind == "f":
+        made = pixels.astype(otherwise.dtype)
+    else:
+        white = full_scale(otherwise.dtype)
+        made = np.clip(np.rint(pixels * np.float32(white)), 0, white).astype(otherwise.dtype)
+    return np.where((alpha > 0)[..., None], made, otherwise)
