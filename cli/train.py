@@ -9,7 +9,7 @@ import click
 
 from compositor.cli.console import Console, console_options, named, print_text
 from compositor.cli.options import Command, options_from
-from compositor.options import EncoderOptions, TrainOptions
+from compositor.options import EncoderOptions, HarmonizerOptions, TrainOptions
 
 REFINER_EXAMPLES = """\b
 Examples:
@@ -19,6 +19,10 @@ ENCODER_EXAMPLES = """\b
 Examples:
   compositor train encoder photos/ -o encoder.safetensors -v
   torchrun --nproc-per-node 2 -m compositor train encoder photos/ -o encoder.safetensors --device cuda"""
+
+HARMONIZER_EXAMPLES = """\b
+Examples:
+  compositor train harmonizer photos/ -o tones.safetensors -v"""
 
 
 @click.group(short_help="Train a network on photos of yours.")
@@ -78,6 +82,25 @@ def encoder(console: Console, /, photos: tuple[str, ...], output: str, overwrite
     with console.progress() as progress:
         record = train_encoder(photos, output, overwrite=overwrite, progress=progress, **options)
     return tell(console, "train encoder", output, record)
+
+
+@train.command(epilog=HARMONIZER_EXAMPLES)
+@training_options
+@options_from(HarmonizerOptions)
+@console_options
+@click.pass_obj
+def harmonizer(console: Console, /, photos: tuple[str, ...], output: str, overwrite: bool, **options: Any) -> int:
+    """Train the harmonizer of pasted objects.
+
+    PHOTOS are files, folders, or lists (.txt) with a scene a line; several photos of one scene stand in its line, parted by tabs. Objects
+    are looked for in them; no masks are needed. One scene of eight is kept for measuring. Stopped, the same command goes on from the
+    last checkpoint.
+    """
+    from compositor.learned import train_harmonizer
+
+    with console.progress() as progress:
+        record = train_harmonizer(photos, output, overwrite=overwrite, progress=progress, **options)
+    return tell(console, "train harmonizer", output, record)
 
 
 def tell(console: Console, command: str, output: str, record: dict[str, Any]) -> int:

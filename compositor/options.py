@@ -22,6 +22,7 @@ __all__ = [
     "ComposeOptions",
     "CorrectOptions",
     "EncoderOptions",
+    "HarmonizerOptions",
     "LearnOptions",
     "MosaicOptions",
     "PasteOptions",
@@ -343,3 +344,16 @@ class EncoderOptions(LearnOptions):
     rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
     precision: LearnPrecision = option("float32", "What is costly is computed in this; bfloat16 is faster on recent GPUs and some CPUs.")
     measured: int = option(256, "Pairs that reports are measured on.", low=2, high=65_536)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HarmonizerOptions(LearnOptions):
+    """How the harmonizer of pasted objects is trained."""
+
+    iterations: int = option(1200, "Steps of training; how long one takes is shown while training.", low=1)
+    batch: int = option(64, "Objects that a step learns from.", low=2, high=65536)
+    rate: float = option(0.001, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
+    clean: float = option(0.3, "Share of the objects that are left as they were, so that it learns to leave such alone.", low=0.0, high=1.0)
+    crops: int = option(1000, "Crops of photos that objects are looked for in, before training begins.", low=1, high=1_000_000)
+    things: int = option(6, "Objects in each crop.", low=1, high=256)
+    measured: int = option(40, "Crops of photos never learned from that reports are measured on.", low=1, high=1_000_000)

@@ -128,7 +128,7 @@ def test_harmonize_is_asked_with_the_composite_and_cannot_touch_the_background(b
         ({}, "opaque everywhere; give a mask"),
         ({"mask": np.ones((4, 4), bool)}, "needed is"),
         ({"mask": np.zeros((40, 30), bool)}, "shows nothing"),
-        ({"mask": np.ones((40, 30), bool), "at": (80, 0)}, "nothing of the object on the background"),
+        ({"mask": np.ones((40, 30), bool), "at": (80, 0)}, "nothing of the object lies on the background"),
         ({"mask": np.ones((40, 30), bool), "scale": 0.0}, "out of range"),
         ({"mask": np.ones((40, 30), bool), "sise": 2}, "no option 'sise'"),
     ],
@@ -157,3 +157,4 @@ def test_command(background, thing, tmp_path, capsys):
     np.testing.assert_array_equal(open_photo(tmp_path / "out.png").full().pixels, direct.pixels)
     assert run([*arguments, "-o", str(tmp_path / "out.png")]) == 2  # it is there
     assert run([*arguments, "-o", str(tmp_path / "b.png"), "--overwrite"]) == 2  # an input
+    assert run([*arguments, "-o", str(tmp_path / "new.png"), "--strength", "0.5"]) == 2  # of what?

@@ -10,18 +10,22 @@ from compositor.errors import CompositorError
 if TYPE_CHECKING:
     from compositor.learned.encoder import Encoder
     from compositor.learned.encoder_training import train_encoder
+    from compositor.learned.harmonizer import Harmonizer
+    from compositor.learned.harmonizing import train_harmonizer
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.style import paint
     from compositor.learned.train import train_refiner
 
-__all__ = ["Encoder", "Refined", "Refiner", "paint", "train_encoder", "train_refiner"]
+__all__ = ["Encoder", "Harmonizer", "Refined", "Refiner", "paint", "train_encoder", "train_harmonizer", "train_refiner"]
 
 _HOMES = {
     "Encoder": "encoder",
+    "Harmonizer": "harmonizer",
     "Refined": "refiner",
     "Refiner": "refiner",
     "paint": "style",
     "train_encoder": "encoder_training",
+    "train_harmonizer": "harmonizing",
     "train_refiner": "train",
 }
 

@@ -17,6 +17,7 @@ from compositor.images import MaskSource, open_photos, read_mask, write_image
 from compositor.images.read import Source
 from compositor.options import JPEG_QUALITY, PasteOptions
 from compositor.paste.matte import heal_border, soften
+from compositor.threads import limit_threads
 from compositor.types import Pixels
 
 __all__ = ["Harmonize", "Pasted", "paste"]
@@ -77,7 +78,7 @@ def paste(
         What of ``cutout`` is the object: white or true; of its size. A mask with a soft border is a matte and stays as it is.
         Without one, what of ``cutout`` is opaque.
     harmonize : callable, optional
-        Changes the object's tone to fit. By default no tone changes: matching
+        Changes the object's tone to fit, such as ``compositor.learned.Harmonizer.load()``. By default no tone changes: matching
         statistics of the object to those of the background makes most objects worse.
     **options
         Fields of ``compositor.options.PasteOptions``.
@@ -97,25 +98,33 @@ def paste(
     opened, left_out = open_photos([background, cutout])
     if left_out:
         raise ReadError(": ".join(left_out[0]))
-    behind, decoded = opened[0].full(), opened[1].full()
-    matte = _matte(mask, decoded.mask, decoded.pixels.shape[:2], opened[1].name)
-    white = np.float32(full_scale(decoded.pixels.dtype))
-    front = decoded.pixels.astype(np.float32) / white
-    front, matte = _scaled(front, matte, chosen.scale)
-    # Taking the border's share from a mask and healing colours both look at the whole object, so they come before it is cut off.
-    alpha = soften(matte, chosen.fade)
-    front = heal_border(front, alpha, chosen.fade)
-    there, here = _windows(alpha.shape, behind.pixels.shape[:2], chosen.at)
+    with limit_threads(chosen.threads):
+        behind, decoded = opened[0].full(), opened[1].full()
+        matte = _matte(mask, decoded.mask, decoded.pixels.shape[:2], opened[1].name)
+        pixels, alpha = _placed(behind.pixels, decoded.pixels, matte, chosen)
+        if harmonize is not None:
+            white = np.float32(full_scale(pixels.dtype))
+            pixels = _in_depth(harmonize(pixels.astype(np.float32) / white, alpha), alpha, pixels)
+    return Pasted(pixels, alpha, None if behind.mask is None else behind.mask | (alpha >= 0.5), opened[0].metadata)
+
+
+def _placed(behind: Pixels, cutout: Pixels, matte: Floats, options: PasteOptions) -> tuple[Pixels, Floats]:
+    """The background with the object on it, and the shares of its pixels that are the object's."""
+    front = cutout.astype(np.float32) / np.float32(full_scale(cutout.dtype))
+    front, matte = _scaled(front, matte, options.scale)
+    # How the border fades, and what colours it has, depends on the whole object, so it is settled before a part is cut off.
+    alpha = soften(matte, options.fade)
+    front = heal_border(front, alpha, options.fade)
+    there, here = _windows(alpha.shape, behind.shape[:2], options.at)
     alpha, front = alpha[here], front[here]
     if not (alpha > 0).any():
-        raise OptionError(f"at={chosen.at!r} puts nothing of the object on the background; place it on its {behind.pixels.shape[1::-1]} px")
-    pixels = behind.pixels.copy()
-    pixels[there] = _laid_over(behind.pixels[there], front, alpha)
-    whole = np.zeros(pixels.shape[:2], np.float32)
+        (x, y), (h, w) = options.at, behind.shape[:2]
+        raise OptionError(f"with its picture's corner at {x} {y} nothing of the object lies on the background of {w} x {h} px; move it")
+    pixels = behind.copy()
+    pixels[there] = _laid_over(behind[there], front, alpha)
+    whole = np.zeros(behind.shape[:2], np.float32)
     whole[there] = alpha
-    if harmonize is not None:
-        pixels = _in_depth(harmonize(pixels.astype(np.float32) / white, whole), whole, pixels)
-    return Pasted(pixels, whole, None if behind.mask is None else behind.mask | (whole >= 0.5), opened[0].metadata)
+    return pixels, whole
 
 
 def _matte(mask: MaskSource | None, opaque: NDArray[np.bool_] | None, shape: tuple[int, ...], name: str) -> Floats:
@@ -125,10 +134,8 @@ def _matte(mask: MaskSource | None, opaque: NDArray[np.bool_] | None, shape: tup
             raise OptionError(f"{name} is opaque everywhere; give a mask= of the object")
         return opaque.astype(np.float32)
     found = mask if isinstance(mask, np.ndarray) else read_mask(mask)
-    if found.shape != shape[:2] or found.dtype.kind not in "biuf":
-        raise OptionError(
-            f"the mask of {name} has shape {found.shape}, {found.dtype}; needed is {tuple(shape[:2])}, as the object's picture"
-        )
+    if found.shape != tuple(shape) or found.dtype.kind not in "biuf":
+        raise OptionError(f"the mask of {name} is {found.dtype} of shape {found.shape}; needed is one of {tuple(shape)}, as its picture")
     white = 1 if found.dtype.kind in "bf" else full_scale(found.dtype)
     matte = np.clip(found.astype(np.float32) / np.float32(white), 0, 1)
     if opaque is not None:
