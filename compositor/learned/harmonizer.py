@@ -22,6 +22,8 @@ __all__ = ["Harmonizer"]
 
 AT_ONCE = 2**20
 """Pixels that are corrected at a time: bounds memory at any size of picture."""
+ROUNDING = 0.5 / 255
+"""What rounding to 8 bits adds at most, and does add where a flat colour changes."""
 LOOKS = 4
 """Times that a composite is looked at, at other random places each time; what is concluded is the mean."""
 Floats = NDArray[np.float32]
@@ -38,7 +40,7 @@ class Harmonizer:
     strength : float, optional
         How much of the proposed change is made, 0..1; 1 by default, which is what the weights are measured with.
     limit : float, optional
-        Levels of 8 bits that an object may change, root mean square; 10 by default.
+        Levels of 8 bits that an object may change, root mean square, also after its pixels are rounded to 8 bits; 10 by default.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class Harmonizer:
         if strength is not None and not 0 <= strength <= 1:
             raise OptionError(f"strength={strength!r} is out of range; it must lie in 0 .. 1")
         self.device, self.strength = choose_device(device), 1.0 if strength is None else strength
-        self.limit = CAP if limit is None else limit / 255
+        self.limit = max((CAP if limit is None else limit / 255) - ROUNDING, 0)
         self.network = network.to(self.device).eval().requires_grad_(False)
         self.report: dict[str, float] = {}
 
