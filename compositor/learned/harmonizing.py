@@ -231,7 +231,7 @@ def train_harmonizer(
 
         record = run(training, make, course, course.asked(learned, held_out), progress)
         record["shape"] = dataclasses.asdict(training.network.shape)
-        return finish(course, record, {".safetensors": (KIND, training.average)}, _card)
+        return finish(course, record, {".safetensors": (KIND, training.average.state_dict())}, _card)
 
 
 def _moved(lesson: Lesson, device: str) -> Lesson:
