@@ -20,6 +20,7 @@ from compositor.cli.compose import compose
 from compositor.cli.console import Console
 from compositor.cli.correct import correct
 from compositor.cli.demo import demo
+from compositor.cli.generate import generate
 from compositor.cli.info import info
 from compositor.cli.mosaic import mosaic
 from compositor.cli.options import as_typed
@@ -84,6 +85,7 @@ for command in (
     mosaic,
     style,
     train,
+    generate,
     info,
     demo,
 ):

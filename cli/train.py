@@ -9,7 +9,7 @@ import click
 
 from compositor.cli.console import Console, console_options, named, print_text
 from compositor.cli.options import Command, options_from
-from compositor.options import EncoderOptions, HarmonizerOptions, TrainOptions
+from compositor.options import EncoderOptions, GanOptions, HarmonizerOptions, TrainOptions, VaeOptions
 
 REFINER_EXAMPLES = """\b
 Examples:
@@ -23,6 +23,14 @@ Examples:
 HARMONIZER_EXAMPLES = """\b
 Examples:
   compositor train harmonizer photos/ -o tones.safetensors -v"""
+GAN_EXAMPLES = """\b
+Examples:
+  compositor train gan pictures/ -o generator.safetensors -v
+  compositor train gan pictures/ -o generator.safetensors --size 64 --iterations 50000 --device cuda"""
+VAE_EXAMPLES = """\b
+Examples:
+  compositor train vae pictures/ -o codes.safetensors -v
+  compositor train vae pictures/ -o codes.safetensors --size 64 --beta 2"""
 
 
 @click.group(short_help="Train a network on photos of yours.")
@@ -31,7 +39,12 @@ def train() -> None:
 
 
 def training_options(command: Command) -> Command:
-    """What every training is told."""
+    """What every training from photos is told."""
+    return click.argument("photos", nargs=-1, required=True, type=click.Path(exists=True))(weights_options(command))
+
+
+def weights_options(command: Command) -> Command:
+    """Where weights go."""
     for decorate in (
         click.option("--overwrite", is_flag=True, help="Replace weights that are there."),
         click.option(
@@ -41,7 +54,6 @@ def training_options(command: Command) -> Command:
             required=True,
             help="The weights to write, .safetensors; a log and a card stand beside them.",
         ),
-        click.argument("photos", nargs=-1, required=True, type=click.Path(exists=True)),
     ):
         command = decorate(command)
     return command
@@ -103,6 +115,45 @@ def harmonizer(console: Console, /, photos: tuple[str, ...], output: str, overwr
     return tell(console, "train harmonizer", output, record)
 
 
+@train.command(epilog=GAN_EXAMPLES)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@weights_options
+@options_from(GanOptions)
+@console_options
+@click.pass_obj
+def gan(console: Console, /, folder: str, output: str, overwrite: bool, **options: Any) -> int:
+    """Train a network that makes pictures like those in a folder.
+
+    FOLDER holds pictures, those of a class in a folder of its name where there are classes; «generate» then makes pictures of each. Their
+    middle squares are learned from. Every report shows what is made in a picture beside the weights (.samples.png). Stopped, the same
+    command goes on from the last checkpoint.
+    """
+    from compositor.learned import train_gan
+
+    with console.progress() as progress:
+        record = train_gan(folder, output, overwrite=overwrite, progress=progress, **options)
+    return tell(console, "train gan", output, record)
+
+
+@train.command(epilog=VAE_EXAMPLES)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@weights_options
+@options_from(VaeOptions)
+@console_options
+@click.pass_obj
+def vae(console: Console, /, folder: str, output: str, overwrite: bool, **options: Any) -> int:
+    """Train a network that puts the pictures of a folder into few numbers and back.
+
+    FOLDER is as for «train gan». «generate» makes new pictures of random numbers; what lies between two pictures, and what the numbers
+    remember of one, compositor.learned.Vae tells in Python.
+    """
+    from compositor.learned import train_vae
+
+    with console.progress() as progress:
+        record = train_vae(folder, output, overwrite=overwrite, progress=progress, **options)
+    return tell(console, "train vae", output, record)
+
+
 def tell(console: Console, command: str, output: str, record: dict[str, Any]) -> int:
     """Say how good the weights are; the exit code."""
     left_out = [(name, reason) for name, reason in record.get("left_out", [])]
@@ -110,7 +161,11 @@ def tell(console: Console, command: str, output: str, record: dict[str, Any]) ->
         fields = {"output": os.path.abspath(output), "figures": record["figures"], "sha256": record["sha256"], "left_out": named(left_out)}
         console.result(command, fields)
     else:
-        print_text(f"{len(record['photographs'])} photos learned from, {len(record['held_out'])} measured on")
+        learned, held_out = (
+            ", ".join(record[part].values()) if len(record[part]) == 1 else f"{len(record[part])} photos"
+            for part in ("photographs", "held_out")
+        )
+        print_text(f"{learned} learned from, {held_out} measured on")
         figures = "".join(f"{name} {value:.4g}\n" for name, value in record["figures"].items())
         print_text(f"{figures}the weights are {os.path.abspath(output)}")
     return 3 if left_out else 0

@@ -23,6 +23,7 @@ __all__ = [
     "CorrectOptions",
     "EncoderOptions",
     "HarmonizerOptions",
+    "GanOptions",
     "LearnOptions",
     "MosaicOptions",
     "PasteOptions",
@@ -32,6 +33,7 @@ __all__ = [
     "StitchOptions",
     "StyleOptions",
     "TrainOptions",
+    "VaeOptions",
 ]
 
 FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
@@ -357,3 +359,38 @@ class HarmonizerOptions(LearnOptions):
     crops: int = option(1000, "Crops of photos that objects are looked for in, before training begins.", low=1, high=1_000_000)
     things: int = option(6, "Objects in each crop.", low=1, high=256)
     measured: int = option(40, "Crops of photos never learned from that reports are measured on.", low=1, high=1_000_000)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeneratorOptions(LearnOptions):
+    """How whatever makes pictures is trained."""
+
+    size: int = option(32, "Side of the pictures in px: 32, 64, 128 or 256.", low=32, high=256)
+    batch: int = option(32, "Pictures that a step learns from.", low=2, high=65_536)
+    channels: int = option(32, "Channels of the networks at half size; they double as sides halve again, up to 192.", low=16, high=512)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size & (self.size - 1):
+            raise OptionError(f"size={self.size} is no power of two; take 32, 64, 128 or 256")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GanOptions(GeneratorOptions):
+    """How a generative adversarial network is trained."""
+
+    iterations: int = option(10_000, "Steps of training; how long one takes is shown while training.", low=1)
+    report_every: int = option(500, "Steps between reports; each shows what is made and saves a checkpoint.", low=1)
+    rate: float = option(0.0004, "Learning rate; it falls to a twentieth over the second half.", low=1e-7, high=1.0)
+    numbers: int = option(64, "Random numbers that a picture is made of.", low=1, high=4096)
+    slope: float = option(1.0, "How hard the judge's slope is held down: more is steadier, less is sharper.", low=0.0, high=1000.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeOptions(GeneratorOptions):
+    """How a variational autoencoder is trained."""
+
+    rate: float = option(0.001, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
+    numbers: int = option(256, "Numbers that a picture becomes.", low=1, high=4096)
+    beta: float = option(1.0, "What telling costs beside exactness: more gives smoother pictures, easier to draw at random.", low=0.0)
+    warming: float = option(0.2, "Share of the training over which that cost rises.", low=0.0, high=1.0)

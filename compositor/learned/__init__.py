@@ -10,15 +10,35 @@ from compositor.errors import CompositorError
 if TYPE_CHECKING:
     from compositor.learned.encoder import Encoder
     from compositor.learned.encoder_training import train_encoder
+    from compositor.learned.gan import Gan
     from compositor.learned.harmonizer import Harmonizer
     from compositor.learned.harmonizing import train_harmonizer
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.style import paint
     from compositor.learned.train import train_refiner
+    from compositor.learned.train_generators import train_gan, train_vae
+    from compositor.learned.vae import Vae
 
-__all__ = ["Encoder", "Harmonizer", "Refined", "Refiner", "paint", "train_encoder", "train_harmonizer", "train_refiner"]
+__all__ = [
+    "Encoder",
+    "Gan",
+    "Harmonizer",
+    "Refined",
+    "Refiner",
+    "Vae",
+    "paint",
+    "train_encoder",
+    "train_gan",
+    "train_harmonizer",
+    "train_refiner",
+    "train_vae",
+]
 
 _HOMES = {
+    "Gan": "gan",
+    "Vae": "vae",
+    "train_gan": "train_generators",
+    "train_vae": "train_generators",
     "Encoder": "encoder",
     "Harmonizer": "harmonizer",
     "Refined": "refiner",

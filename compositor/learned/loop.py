@@ -30,7 +30,6 @@ from compositor.images.files import check_place
 from compositor.learned.checkpoint import read_checkpoint, write_checkpoint
 from compositor.learned.curves import draw_curves
 from compositor.learned.device import choose_device, torch_threads
-from compositor.learned.photographs import Photographs
 from compositor.learned.processes import Processes, joined
 from compositor.learned.weights import write_weights
 from compositor.options import LearnOptions
@@ -72,6 +71,17 @@ class Learner(Protocol[Batch]):
         """How good the networks are on what is never learned from."""
 
 
+class Pictures(Protocol):
+    """What is learned from or measured on."""
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """Name and reason of every file that could not be read."""
+
+    def manifest(self) -> dict[str, str]:
+        """What was read, by SHA-256."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Course:
     """Where and how a training runs.
@@ -103,7 +113,7 @@ class Course:
         """Where the training stands; there while it runs."""
         return self.output.with_suffix(".checkpoint")
 
-    def asked(self, learned: Photographs, held_out: Photographs) -> Record:
+    def asked(self, learned: Pictures, held_out: Pictures) -> Record:
         """All that decides what the weights become; a checkpoint of a training that was asked for something else is refused."""
         lasting = {name: value for name, value in dataclasses.asdict(self.options).items() if name not in ("threads", "device")}
         record: Record = {"options": lasting, "device": self.device, "computing_threads": self.computing}

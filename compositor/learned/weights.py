@@ -78,14 +78,14 @@ def write_weights(
     return whole
 
 
-def read_weights(path: str | os.PathLike[str], *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_weights(path: str | os.PathLike[str], *, kind: str | tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what ``write_weights`` wrote.
 
     Parameters
     ----------
     path : str or path
-    kind : str
-        What the record's ``kind`` must say.
+    kind : str or tuple of str
+        What the record's ``kind`` must say; one of several.
 
     Returns
     -------
@@ -98,6 +98,7 @@ def read_weights(path: str | os.PathLike[str], *, kind: str) -> tuple[dict[str, 
     WeightsError
         The file cannot be read, is none, is damaged, or holds something else.
     """
+    kinds = (kind,) if isinstance(kind, str) else kind
 
     def parse(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if content[:2] == b"PK" or (content[:1] == b"\x80" and content[8:9] != b"{"):  # a length may begin like a pickle
@@ -108,8 +109,8 @@ def read_weights(path: str | os.PathLike[str], *, kind: str) -> tuple[dict[str, 
             tensors = safetensors.torch.load(content)
         except (ValueError, KeyError, TypeError, struct.error, SafetensorError) as error:
             raise WeightsError(f"is no file of weights ({type(error).__name__}); {ADVICE}") from error
-        if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") != kind:
-            raise WeightsError(f"does not hold {kind} of format {FORMAT}; {ADVICE}")
+        if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") not in kinds:
+            raise WeightsError(f"does not hold {' or '.join(kinds)} of format {FORMAT}; {ADVICE}")
         if record.get("sha256") != digest_of(tensors):
             raise WeightsError("its numbers are not those that were written (SHA-256 differs); copy it again")
         return tensors, record

@@ -1,0 +1,178 @@
+"""A folder of pictures as generators and classifiers take it: squares of one size in memory, by class."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.encoding import full_scale
+from compositor.errors import OptionError, ReadError
+from compositor.images import open_photo, read_bytes_checked
+from compositor.images.files import printable
+from compositor.learned.photographs import ENDINGS, HELD_OUT
+
+__all__ = ["Collection"]
+
+logger = logging.getLogger(__name__)
+
+GIVEN = ("train", "test")
+"""Folders that say by themselves what to learn from and what to measure on."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Collection:
+    """Pictures of one size, and what each shows.
+
+    Parameters
+    ----------
+    pixels : (n, size, size, 3) uint8
+        RGB, sRGB-encoded: the middle square of every picture.
+    labels : (n,) int64
+        Index into ``classes``.
+    classes : tuple of str
+        Names of the folders; one empty name where there are none.
+    paths : tuple of str
+        Where each picture lies.
+    digest : str
+        SHA-256 of all files' contents, hexadecimal.
+    left_out : tuple of (str, str)
+        Name and reason of every file that could not be read.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    digest: str
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def manifest(self) -> dict[str, str]:
+        """What was read, as a record keeps it: one digest for all, for there may be many thousands."""
+        return {self.digest: f"{len(self)} pictures"}
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str], size: int) -> tuple[Collection, Collection]:
+        """Read a folder of pictures.
+
+        Parameters
+        ----------
+        folder : path
+            Pictures of one class lie in a folder of that name; without such folders all are alike. Where the folders are «train» and
+            «test», these say what is learned from, and classes lie in them. Else one of eight is kept for measuring, by its content.
+        size : int
+            Side of the squares, px.
+
+        Returns
+        -------
+        learned, held_out : Collection
+            The first knows which files could not be read.
+
+        Raises
+        ------
+        OptionError
+            It is no folder, or fewer than two pictures can be read.
+        """
+        top = Path(folder)
+        if not top.is_dir():
+            raise OptionError(f"{printable(top)} is no folder; give one with pictures in it")
+        given = all((top / name).is_dir() for name in GIVEN)
+        roots = [top / name for name in GIVEN] if given else [top]
+        found = [list(_pictures(root)) for root in roots]
+        classes = tuple(sorted({name for part in found for name, _ in part}))
+        left_out: list[tuple[str, str]] = []
+        parts = [_read(part, classes, size, left_out) for part in found]
+        if not given:
+            (part,) = parts
+            kept = [k for k, entry in enumerate(part) if int(entry.digest[:8], 16) % HELD_OUT]
+            if len(part) >= 2 and len(kept) in (0, len(part)):  # so few that chance put all of them on one side
+                kept = list(range(1, len(part)))
+            others = sorted(set(range(len(part))) - set(kept))
+            parts = [[part[k] for k in kept], [part[k] for k in others]]
+        if not all(parts):
+            broken = f"; {len(left_out)} cannot be read, such as {left_out[0][0]}" if left_out else ""
+            where = " in each of train and test" if given else ""
+            raise OptionError(f"{printable(top)}: {sum(map(len, parts))} pictures were found{broken}; at least two are needed{where}")
+        learned, held_out = (_collected(part, classes, size) for part in parts)
+        return dataclasses.replace(learned, left_out=tuple(left_out)), held_out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Entry:
+    """A picture that was read."""
+
+    path: str
+    digest: str
+    label: int
+    pixels: NDArray[np.uint8]
+
+
+def _pictures(root: Path) -> Iterator[tuple[str, Path]]:
+    """Class and path of every picture."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    inside = {folder.name: sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS) for folder in folders}
+    inside = {name: paths for name, paths in inside.items() if paths}
+    beside = sorted(path for path in root.iterdir() if path.is_file() and path.suffix.lower() in ENDINGS)
+    as_classes = len(inside) > 1 and not beside
+    for name, paths in inside.items():
+        yield from ((name if as_classes else "", path) for path in paths)
+    yield from (("", path) for path in beside)
+
+
+def _read(found: Sequence[tuple[str, Path]], classes: tuple[str, ...], size: int, left_out: list[tuple[str, str]]) -> list[_Entry]:
+    """The pictures that can be read; the others are named."""
+
+    def one(entry: tuple[str, Path]) -> _Entry | tuple[str, str]:
+        name, path = entry
+        try:
+            content, pixels = read_bytes_checked(path), _square(path, size)
+        except ReadError as error:
+            return printable(path.name), str(error).removeprefix(f"{printable(path.name)}: ")
+        return _Entry(str(path), hashlib.sha256(content).hexdigest(), classes.index(name), pixels)
+
+    read: list[_Entry] = []
+    with ThreadPoolExecutor() as pool:
+        for result in pool.map(one, found):
+            if isinstance(result, _Entry):
+                read.append(result)
+            else:
+                left_out.append(result)
+                logger.warning("%s: %s; it is left out", *result)
+    return read
+
+
+def _square(path: Path, size: int) -> NDArray[np.uint8]:
+    """The middle square of a picture, (size, size, 3)."""
+    photo = open_photo(path)
+    w, h = photo.size
+    # Decoded small where the format allows it, but its shorter side no shorter than the square's.
+    scale = min(1.0, 2 * size / min(w, h))
+    pixels = photo.reduced(w * h * scale**2 / 1e6).pixels if scale < 1 else photo.full().pixels
+    if pixels.dtype != np.uint8:
+        pixels = np.clip(np.round(pixels * (255 / full_scale(pixels.dtype))), 0, 255).astype(np.uint8)
+    h, w = pixels.shape[:2]
+    side = min(w, h)
+    top, left = (h - side) // 2, (w - side) // 2
+    square = pixels[top : top + side, left : left + side]
+    if side != size:
+        square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
+    return np.ascontiguousarray(square, np.uint8)
+
+
+def _collected(entries: Sequence[_Entry], classes: tuple[str, ...], size: int) -> Collection:
+    """Entries as a collection."""
+    digest = hashlib.sha256("".join(sorted(entry.digest for entry in entries)).encode()).hexdigest()
+    pixels = np.stack([entry.pixels for entry in entries]) if entries else np.zeros((0, size, size, 3), np.uint8)
+    labels = np.array([entry.label for entry in entries], np.int64)
+    return Collection(pixels, labels, classes, tuple(entry.path for entry in entries), digest)

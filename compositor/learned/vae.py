@@ -1,0 +1,273 @@
+"""A variational autoencoder: pictures as few numbers, and numbers drawn at random as pictures.
+
+Kingma & Welling, «Auto-encoding variational Bayes», ICLR 2014. How exactly pictures must be given back beside how much the numbers may tell
+is not a weight to be chosen: the decoder's error is taken as normal with the variance that it has (Rybkin, Daniilidis & Levine, «Simple and
+effective VAE training with calibrated decoders», ICML 2021). New pictures are drawn from a normal distribution fitted to what the encoder
+says of those learned from, which is closer to it than the one it was pulled towards (Ghosh and others, ICLR 2020).
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import os
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compositor.errors import OptionError
+from compositor.learned.average import follow
+from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor, way
+from compositor.learned.collection import Collection
+from compositor.learned.device import choose_device
+from compositor.learned.processes import average_gradients
+from compositor.learned.weights import WeightsError, read_weights
+from compositor.options import VaeOptions
+
+__all__ = ["KIND", "Vae", "VaeNetwork", "VaeShape", "VaeTraining", "fitted"]
+
+KIND = "a variational autoencoder"
+WARMING = 50
+"""Steps over which the learning rate rises."""
+FREE = 0.02
+"""What each number may tell without being charged for it, nats."""
+AT_ONCE = 256
+"""Pictures that are computed at a time."""
+SHRUNK = 0.05
+"""Share of the fitted covariance that is taken from its diagonal, for there may be fewer pictures than numbers."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeShape(PictureShape):
+    """Also numbers that a picture becomes."""
+
+    numbers: int = 256
+
+
+class VaeNetwork(nn.Module):
+    """Encoder, decoder, and the normal distribution that new pictures are drawn from.
+
+    Parameters
+    ----------
+    shape : VaeShape
+    """
+
+    def __init__(self, shape: VaeShape) -> None:
+        super().__init__()
+        self.shape = shape
+        widths = shape.widths()
+        down: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1), _Refine(widths[0])]
+        for before, after in pairwise(widths):
+            down += [nn.Conv2d(before, after, 4, stride=2, padding=1), _Refine(after)]
+        deepest = widths[-1] * SMALLEST**2
+        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(deepest, 2 * shape.numbers))
+        up: list[nn.Module] = [nn.Linear(shape.numbers, deepest), nn.Unflatten(1, (widths[-1], SMALLEST, SMALLEST)), _Refine(widths[-1])]
+        for before, after in pairwise(widths[::-1]):
+            up += [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), _Refine(after)]
+        finest = [nn.Conv2d(widths[0], 4 * FINEST, 3, padding=1), nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(FINEST, 3, 3, padding=1)]
+        self.decoder = nn.Sequential(*up, *finest)
+        self.register_buffer("middle", torch.zeros(shape.numbers))
+        self.register_buffer("root", torch.eye(shape.numbers))
+
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance of the numbers, (b, n) each, of pictures (b, 3, s, s), -1..1."""
+        mean, variance = self.encoder(pictures).chunk(2, dim=1)
+        return mean, variance.clamp(-12, 4)
+
+    def decode(self, numbers: Tensor) -> Tensor:
+        """Pictures of numbers; the other way round."""
+        return torch.as_tensor(self.decoder(numbers))
+
+    @torch.no_grad()
+    def fit(self, pictures: Tensor) -> None:
+        """Fit the distribution to what the encoder says of pictures."""
+        parts = [self.encode(part) for part in pictures.split(AT_ONCE)]
+        mean, variance = (torch.cat([part[k] for part in parts]).double() for k in (0, 1))
+        covariance = torch.cov(mean.T) + torch.diag(variance.exp().mean(0))
+        covariance = (1 - SHRUNK) * covariance + SHRUNK * torch.diag(covariance.diagonal())
+        self.middle.copy_(mean.mean(0))
+        self.root.copy_(torch.linalg.cholesky(covariance))
+
+
+class _Refine(nn.Module):
+    """A convolution beside a way around it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.GroupNorm(max(1, channels // 16), channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps of the same size and channels."""
+        return maps + torch.as_tensor(self.layers(maps))
+
+
+class VaeTraining:
+    """What changes while an autoencoder is trained.
+
+    Parameters
+    ----------
+    options : VaeOptions
+    device : str
+    held_out : Collection
+        Pictures that are never learned from.
+    """
+
+    def __init__(self, options: VaeOptions, device: str, held_out: Collection) -> None:
+        self.options, self.device, self.held_out = options, device, held_out
+        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
+            torch.manual_seed(options.seed)
+            network = VaeNetwork(VaeShape(size=options.size, channels=options.channels, numbers=options.numbers))
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.99))
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Everything that has weights, by name."""
+        return {"network": self.network, "average": self.average}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """What remembers earlier steps, by name."""
+        return {"optimizer": self.optimizer}
+
+    def state(self) -> dict[str, Any]:
+        """Nothing else changes."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing to take up."""
+
+    def step(self, iteration: int, batch: Batch) -> dict[str, float]:
+        """Learn from pictures; the losses."""
+        options, pictures = self.options, batch.pictures
+        for group in self.optimizer.param_groups:
+            falling = 0.5 * (1 + math.cos(math.pi * iteration / options.iterations))
+            group["lr"] = options.rate * min(1, (iteration + 1) / WARMING) * falling
+        mean, variance = self.network.encode(pictures)
+        noise = torch.randn(mean.shape, generator=batch.draws).to(mean)
+        error = functional.mse_loss(self.network.decode(mean + noise * (variance / 2).exp()), pictures)
+        told = 0.5 * (mean.square() + variance.exp() - 1 - variance).mean(0)  # nats of each number
+        # The likelihood of a picture's values where their variance is the error that was made.
+        likelihood = 0.5 * pictures[0].numel() * error.clamp(min=1e-6).log()
+        warmed = min(1.0, (iteration + 1) / max(1, options.warming * options.iterations))
+        loss = (likelihood + options.beta * warmed * told.clamp(min=FREE).sum()) / pictures[0].numel()
+        self.optimizer.zero_grad()
+        loss.backward()
+        average_gradients(self.network.parameters())
+        if math.isfinite(float(nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))):
+            self.optimizer.step()
+        follow(self.average, self.network, iteration)
+        return {"error": float(error.detach()), "nats": float(told.detach().sum())}
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, Any]:
+        """How well pictures are given back that were not learned from: mean over pictures, dB."""
+        pictures = as_tensor(self.held_out.pixels[:2048], self.device)
+        errors = [(self.average.decode(self.average.encode(part)[0]) - part).square().mean((1, 2, 3)) for part in pictures.split(AT_ONCE)]
+        return {"reconstruction_db": float((-10 * torch.log10(torch.cat(errors) / 4)).mean())}
+
+
+class Vae:
+    """An autoencoder in use.
+
+    Parameters
+    ----------
+    network : VaeNetwork
+    device : str
+        «auto», «cpu», «cuda» or «mps».
+    """
+
+    def __init__(self, network: VaeNetwork, *, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> Self:
+        """The autoencoder with weights from a file that «compositor train vae» wrote.
+
+        Raises
+        ------
+        WeightsError
+            The file is none, is damaged, or fits another network.
+        """
+        tensors, record = read_weights(path, kind=KIND)
+        try:
+            network = VaeNetwork(VaeShape(**record["shape"]))
+            network.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise WeightsError(f"{path}: its tensors are not those of {KIND} of this version; train it again", path=path) from error
+        return cls(network, device=device)
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures, px."""
+        return self.network.shape.size
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pictures as numbers.
+
+        Parameters
+        ----------
+        pixels : (n, size, size, 3) uint8
+            RGB.
+
+        Returns
+        -------
+        (n, d) float32
+        """
+        if pixels.ndim != 4 or pixels.shape[1:] != (self.size, self.size, 3) or pixels.dtype != np.uint8:
+            wanted = f"(n, {self.size}, {self.size}, 3) uint8"
+            raise OptionError(f"pixels have shape {pixels.shape} and type {pixels.dtype}; give {wanted}")
+        parts = as_tensor(pixels, self.device).split(AT_ONCE)
+        return np.concatenate([self.network.encode(part)[0].cpu().numpy() for part in parts])
+
+    def decode(self, numbers: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Numbers, (n, d), as pictures, (n, size, size, 3) uint8."""
+        parts = torch.from_numpy(np.asarray(numbers, np.float32)).to(self.device).split(AT_ONCE)
+        return np.concatenate([as_pixels(self.network.decode(part)) for part in parts])
+
+    def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pictures as the numbers remember them."""
+        return self.decode(self.encode(pixels))
+
+    def interpolate(self, first: NDArray[np.uint8], second: NDArray[np.uint8], steps: int = 8) -> NDArray[np.uint8]:
+        """Pictures on the way from one picture to another, (steps, size, size, 3) uint8; both are (size, size, 3) uint8."""
+        start, end = self.encode(np.stack([first, second]))
+        t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.decode((1 - t) * start + t * end)
+
+    def sample(self, count: int, *, seed: int = 0, of: str | None = None) -> NDArray[np.uint8]:
+        """New pictures, (count, size, size, 3) uint8; the same for the same seed. No classes are known here: ``of`` must be None."""
+        _refuse(of)
+        return self.decode(self._numbers(self._noise(count, seed)))
+
+    def walk(self, stops: int, steps: int, *, seed: int = 0, of: str | None = None) -> NDArray[np.uint8]:
+        """A way through new pictures that ends where it began, (stops * steps, size, size, 3) uint8; ``of`` as in ``sample``."""
+        _refuse(of)
+        noise = self._noise(stops, seed)
+        legs = [way(noise[k], noise[(k + 1) % stops], steps + 1)[:-1] for k in range(stops)]
+        return self.decode(self._numbers(torch.cat(legs)))
+
+    def _noise(self, count: int, seed: int) -> Tensor:
+        return torch.randn((count, self.network.shape.numbers), generator=torch.Generator().manual_seed(seed))
+
+    def _numbers(self, noise: Tensor) -> NDArray[np.float32]:
+        """Normal numbers as they are distributed here."""
+        return (self.network.middle.cpu() + noise @ self.network.root.cpu().T).numpy()
+
+
+def fitted(training: VaeTraining, learned: Collection) -> VaeNetwork:
+    """The averaged network with its distribution fitted to the pictures it learned from."""
+    training.average.fit(as_tensor(learned.pixels, training.device))
+    return training.average
+
+
+def _refuse(of: str | None) -> None:
+    """Refuse to make pictures of a class."""
+    if of is not None:
+        raise OptionError(f"of={of!r}: an autoencoder makes no pictures of a class; «compositor train gan» trains what does")

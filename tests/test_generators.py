@@ -1,0 +1,177 @@
+"""Generators: training goes on where it was, seeds decide, and the numbers that say how good they are know right answers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra «learned» is not installed")
+pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
+
+import torch
+from PIL import Image
+
+from compositor.cli.entry import run
+from compositor.errors import OptionError
+from compositor.images import open_photo, write_image
+from compositor.learned import Gan, Vae, train_gan, train_vae
+from compositor.learned.batches import draw_batch, sheet
+from compositor.learned.collection import Collection
+from compositor.learned.vary import vary
+from compositor.learned.weights import WeightsError
+
+SMALL = {"iterations": 4, "report_every": 2, "batch": 4, "channels": 16, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    from compositor.learned.device import torch_threads
+
+    with torch_threads(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes that a glance tells: pictures that brighten downward, and reddish ones with a square."""
+    top = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for name in ("slopes", "squares"):
+        (top / name).mkdir()
+        for k in range(12):
+            pixels = np.full((40, 48, 3), generator.integers(30, 90), np.float64)
+            if name == "slopes":
+                pixels += np.linspace(0, 120, 40)[:, None, None]
+            else:
+                y, x = generator.integers(4, 20, 2)
+                pixels[y : y + 14, x : x + 14] += (120, 20, 20)
+            write_image(top / name / f"{k}.png", np.clip(pixels, 0, 255).astype(np.uint8))
+    return top
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """Files of weights that have learned next to nothing."""
+    place = tmp_path_factory.mktemp("weights")
+    train_gan(folder, place / "gan.safetensors", **SMALL)
+    train_vae(folder, place / "vae.safetensors", numbers=16, **SMALL)
+    return place
+
+
+def test_a_collection_knows_classes_and_parts(folder, tmp_path):
+    learned, held_out = Collection.read(folder, 32)
+    assert learned.classes == ("slopes", "squares")
+    assert len(learned) + len(held_out) == 24
+    assert not set(learned.paths) & set(held_out.paths)
+    assert learned.pixels.shape[1:] == (32, 32, 3)
+    for path, label in zip(learned.paths, learned.labels, strict=True):
+        assert learned.classes[label] in path
+
+
+def test_a_collection_takes_given_parts_and_names_what_is_broken(tmp_path):
+    for part, count in (("train", 3), ("test", 2)):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for k in range(count):
+                write_image(tmp_path / part / name / f"{k}.png", np.full((20, 20, 3), 10 * k, np.uint8))
+    (tmp_path / "train" / "a" / "broken.png").write_bytes(b"no picture")
+    learned, held_out = Collection.read(tmp_path, 32)
+    assert (len(learned), len(held_out)) == (6, 4)
+    assert [name for name, _ in learned.left_out] == ["broken.png"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OptionError, match="0 pictures"):
+        Collection.read(tmp_path / "empty", 32)
+
+
+@pytest.mark.parametrize(("train", "options"), [(train_gan, {}), (train_vae, {"numbers": 16})])
+def test_stopped_training_goes_on_to_the_same_bytes(folder, tmp_path, train, options):
+    whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
+    train(folder, whole, **options, **SMALL)
+
+    def stop(stage, done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, stopped, progress=stop, **options, **SMALL)
+    assert stopped.with_suffix(".checkpoint").exists()
+    train(folder, stopped, **options, **SMALL)
+    assert whole.read_bytes() == stopped.read_bytes()
+    assert whole.with_suffix(".samples.png").read_bytes() == stopped.with_suffix(".samples.png").read_bytes()
+
+
+def test_seed_and_class_decide_what_is_made(trained):
+    gan = Gan.load(trained / "gan.safetensors", device="cpu")
+    first = gan.sample(4, seed=1)
+    assert first.shape == (4, 32, 32, 3)
+    np.testing.assert_array_equal(first, gan.sample(4, seed=1))
+    assert (first != gan.sample(4, seed=2)).any()
+    np.testing.assert_array_equal(gan.sample(2, seed=1)[1], gan.sample(2, seed=1, of="squares")[1])
+    assert gan.walk(3, 2, of="slopes").shape == (6, 32, 32, 3)
+    with pytest.raises(OptionError, match="slopes, squares"):
+        gan.sample(1, of="ships")
+
+
+def test_an_autoencoder_learns_to_give_pictures_back(folder, tmp_path):
+    record = train_vae(
+        folder, tmp_path / "vae.safetensors", numbers=32, **{**SMALL, "iterations": 60, "report_every": 60, "batch": 12}, warming=1.0
+    )
+    lines = [json.loads(line) for line in (tmp_path / "vae.jsonl").read_text().splitlines()]
+    # Pictures here differ in few numbers: a minute's learning more than halves the error.
+    assert record["figures"]["reconstruction_db"] > lines[0]["reconstruction_db"] + 3
+    vae = Vae.load(tmp_path / "vae.safetensors", device="cpu")
+    pixels = Collection.read(folder, 32)[0].pixels[:3]
+    assert vae.encode(pixels).shape == (3, 32)
+    np.testing.assert_array_equal(vae.reconstruct(pixels), vae.decode(vae.encode(pixels)))
+    between = vae.interpolate(pixels[0], pixels[1], steps=5)
+    np.testing.assert_array_equal(between[[0, -1]], vae.reconstruct(pixels[:2]))
+    with pytest.raises(OptionError, match="32, 32, 3"):
+        vae.encode(pixels[:, :16])
+    with pytest.raises(OptionError, match="no pictures of a class"):
+        vae.sample(1, of="squares")
+
+
+def test_variation_keeps_size_and_lets_gradients_through():
+    pictures = torch.rand(3, 3, 32, 32).mul(2).sub(1).requires_grad_()
+    varied = vary(pictures, torch.Generator().manual_seed(0))
+    assert varied.shape == pictures.shape
+    varied.sum().backward()
+    assert (pictures.grad != 0).any()
+    torch.testing.assert_close(varied, vary(pictures, torch.Generator().manual_seed(0)))
+
+
+def test_batches_depend_on_their_number_only(folder):
+    learned, _ = Collection.read(folder, 32)
+    one, again, other = (draw_batch(learned, number, size=5, seed=3, device="cpu") for number in (7, 7, 8))
+    torch.testing.assert_close(one.pictures, again.pictures)
+    assert (one.pictures != other.pictures).any()
+    assert one.pictures.min() >= -1
+    assert one.pictures.max() <= 1
+
+
+def test_a_sheet_shows_every_picture():
+    pixels = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((4, 4, 3), np.uint8)
+    page = sheet(pixels, gap=1)
+    assert page.shape == (9, 14, 3)
+    assert [page[0, 0, 0], page[0, 5, 0], page[5, 0, 0], page[8, 13, 0]] == [0, 1, 3, 255]
+
+
+def test_generate_writes_sheets_and_walks(trained, tmp_path, capsys):
+    weights = str(trained / "gan.safetensors")
+    assert run(["generate", "--weights", weights, "-o", str(tmp_path / "sheet.png"), "--count", "4", "--device", "cpu", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pictures"] == 4
+    assert open_photo(tmp_path / "sheet.png").size == (66, 66)
+    weights = str(trained / "vae.safetensors")
+    assert run(["generate", "--weights", weights, "-o", str(tmp_path / "walk.gif"), "--walk", "2", "--device", "cpu"]) == 0
+    with Image.open(tmp_path / "walk.gif") as walk:
+        assert walk.size == (32, 32)
+        assert 2 <= walk.n_frames <= 24  # equal neighbours are one frame
+    assert run(["generate", "--weights", weights, "-o", str(tmp_path / "walk.png"), "--walk", "2"]) == 2
+    assert ".gif" in capsys.readouterr().err
+
+
+def test_weights_of_one_kind_are_no_weights_of_another(trained):
+    with pytest.raises(WeightsError, match="does not hold a picture generator"):
+        Gan.load(trained / "vae.safetensors")
