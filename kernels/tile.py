@@ -54,11 +54,31 @@ def grade_floats(pixels, table, graded):
 
 
 @njit(cache=True, nogil=True)
-def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, graded):
+def _burnt_share(pixels, i, j, burnt, white, around):
+    """How much of a pixel is burnt out, 0..1: less where its neighbours, as many to each side as ``around`` says, are burnt out less."""
+    h, w, _ = pixels.shape
+    own, total, count = np.float32(0), np.float32(0), 0
+    for y in range(i - around, i + around + 1):
+        row = min(max(y, 0), h - 1)
+        for x in range(j - around, j + around + 1):
+            column = min(max(x, 0), w - 1)
+            least = np.float32(min(pixels[row, column, 0], pixels[row, column, 1], pixels[row, column, 2]))
+            share = (least - burnt) / (white - burnt)
+            share = min(share, np.float32(1)) if share > 0 else np.float32(0)
+            total += share
+            count += 1
+            if y == i and x == j:
+                own = share
+    return own * (total / np.float32(count))
+
+
+@njit(cache=True, nogil=True)
+def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, around, graded):
     """Replace every value by what a stack of tables says of it, interpolating between the two tables around its place in the stack.
 
     Where all three channels are burnt out, the light was at least what the tables say, and nobody knows how much more: such pixels become
-    the brightest that any of them could be, or a burnt-out sky would show the lens's falloff upside down.
+    the brightest that any of them could be, or a burnt-out sky would show the lens's falloff upside down. Less so at their rim, where the
+    light was hardly more than that: a whole step there would be an edge that the scene has not.
 
     Parameters
     ----------
@@ -74,6 +94,8 @@ def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, grade
         Value from which on a channel is taken for burnt out, entirely so at white.
     brightest : (3,) float32
         New values of burnt-out pixels.
+    around : int
+        Neighbours to each side that tell the rim of what is burnt out.
     graded : (h, w, 3) float32, out
     """
     h, w, _ = pixels.shape
@@ -82,21 +104,22 @@ def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, grade
         for j in range(w):
             place = rows[i] + columns[j]
             index = min(np.int32(place), last)
-            share = place - np.float32(index)
+            between = place - np.float32(index)
             low, high = table[index], table[index + 1]
             for k in range(3):
                 value = pixels[i, j, k]
                 start = low[k, value]
-                graded[i, j, k] = min(start + share * (high[k, value] - start), white)
+                graded[i, j, k] = min(start + between * (high[k, value] - start), white)
             least = np.float32(min(pixels[i, j, 0], pixels[i, j, 1], pixels[i, j, 2]))
             if least > burnt:
+                share = _burnt_share(pixels, i, j, burnt, white, around)
                 for k in range(3):
                     lacking = max(brightest[k] - graded[i, j, k], np.float32(0))
-                    graded[i, j, k] += lacking * ((least - burnt) / (white - burnt))
+                    graded[i, j, k] += lacking * share
 
 
 @njit(cache=True, nogil=True)
-def grade_values_by_radius(pixels, places, table, white, limit, burnt, brightest, graded):
+def grade_values_by_radius(pixels, places, table, white, limit, burnt, brightest, around, graded):
     """The same for values between which the tables are interpolated too; beyond their ends their first and last slopes go on.
 
     Parameters
@@ -111,6 +134,8 @@ def grade_values_by_radius(pixels, places, table, white, limit, burnt, brightest
         Largest new value: white for integers, infinity for floats.
     burnt : float32
     brightest : (3,) float32
+    around : int
+        0 where pixels are means of many, whose rims say nothing.
     graded : (h, w, 3) float32, out
     """
     h, w, _ = pixels.shape
@@ -131,9 +156,10 @@ def grade_values_by_radius(pixels, places, table, white, limit, burnt, brightest
                 graded[i, j, k] = limit if value > limit else value
             least = min(np.float32(pixels[i, j, 0]), np.float32(pixels[i, j, 1]), np.float32(pixels[i, j, 2]))
             if least > burnt:
+                part = _burnt_share(pixels, i, j, burnt, white, around)
                 for k in range(3):
                     lacking = max(brightest[k] - graded[i, j, k], np.float32(0))
-                    graded[i, j, k] += lacking * min((least - burnt) / (white - burnt), np.float32(1))
+                    graded[i, j, k] += lacking * part
 
 
 @njit(cache=True, nogil=True)

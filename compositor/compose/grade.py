@@ -20,6 +20,10 @@ Floats32 = NDArray[np.float32]
 
 RINGS = 64
 """Steps of the squared radius between tables. Between two of them what a pixel becomes bends by less than a tenth of an 8-bit level."""
+RIM = 1
+"""Pixels to each side of a burnt-out one that are asked whether it lies at a rim. Of photographs whose highlights were burnt out by 0.3 and
+0.8 of a stop, the brightest value at once is 10.6 levels off there, and its rims have up to 1.85 times the scene's Laplacian; with 1 it is
+9.7 and 1.03, with 2 and 3 10.0 and 10.3 levels, and without any brightening 17.9."""
 FINE, MEDIUM, COARSE = 65535, 2048, 256
 """Steps from black to white in a table of deep pixels: alone, one of a stack of tables, and for the reduced canvas."""
 
@@ -67,28 +71,29 @@ class Grading:
             return self._grade_evenly(pixels)
         down, across = (np.asarray(part * ((len(self.tables) - 1) / self.reach), np.float32) for part in (rows, columns))
         if pixels.dtype != np.uint8:
-            return self._grade_values(pixels, np.add.outer(down, across))
+            return self._grade_values(pixels, np.add.outer(down, across), RIM)
         graded = np.empty(pixels.shape, np.float32)
         white, burnt, brightest = self._highlights(pixels.dtype)
-        grade_by_radius(pixels, down, across, self.tables, white, burnt, brightest, graded)
+        grade_by_radius(pixels, down, across, self.tables, white, burnt, brightest, RIM, graded)
         return graded
 
     def grade_scattered(self, pixels: Floats32, radii: Floats32) -> Floats32:
         """Pixels with any squared radii, (h, w), graded."""
         if not self.by_radius:
             return self._grade_evenly(pixels)
-        return self._grade_values(pixels, np.minimum(radii, np.float32(self.reach)) * np.float32((len(self.tables) - 1) / self.reach))
+        places = np.minimum(radii, np.float32(self.reach)) * np.float32((len(self.tables) - 1) / self.reach)
+        return self._grade_values(pixels, places, 0)
 
     def _grade_evenly(self, pixels: NDArray[Any]) -> Floats32:
         graded = np.empty(pixels.shape, np.float32)
         (grade_floats if pixels.dtype == np.float32 else grade)(pixels, self.tables[0], graded)
         return graded
 
-    def _grade_values(self, pixels: NDArray[Any], places: Floats32) -> Floats32:
+    def _grade_values(self, pixels: NDArray[Any], places: Floats32, around: int) -> Floats32:
         graded = np.empty(pixels.shape, np.float32)
         white, burnt, brightest = self._highlights(pixels.dtype)
         limit = np.float32(np.inf) if pixels.dtype == np.float32 else white
-        grade_values_by_radius(pixels, places, self.tables, white, limit, burnt, brightest, graded)
+        grade_values_by_radius(pixels, places, self.tables, white, limit, burnt, brightest, around, graded)
         return graded
 
     def _highlights(self, dtype: np.dtype[Any]) -> tuple[np.float32, np.float32, Floats32]:
