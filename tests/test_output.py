@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 import compositor.images.tiff
+import compositor.images.write
 from compositor.compose import plan_canvas
 from compositor.compose import turned as registration_turned
 from compositor.errors import OutputError, WriteError
@@ -24,6 +25,7 @@ from compositor.options import ComposeOptions
 from compositor.panorama import Panorama
 from compositor.photometry import Photometry
 from compositor.registration import Registration
+from compositor.spool import Spool
 from compositor.types import Camera, Canvas
 
 WHOLE = Canvas("spherical", 1024 / (2 * np.pi), -512.0, -1024 / 4 + 0.5, (1024, 512), wraps=True)
@@ -244,6 +246,45 @@ def test_tiffs_are_tiled_and_large_ones_big(generator, tmp_path, monkeypatch, dt
     assert (photo.full().mask is not None) == masked
     exif = read_exif(photo.metadata["exif"])
     assert (exif.make, exif.taken is not None, exif.seconds) == ("Maker", True, 0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(150, 70), (128, 70, 3)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_large_pngs_are_written_in_strips(generator, tmp_path, monkeypatch, dtype, shape, masked):
+    """With the limit lowered: pixel by pixel what is written at once, wherever the picture lies, and never all of it asked for."""
+    white = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    pixels = np.asarray(generator.random(shape) * white, dtype)
+    mask = generator.random(shape[:2]) < 0.5 if masked else None
+    metadata = {"exif": exif_of_a_phone(), "xmp": b"<x/>"}
+    write_image(tmp_path / "whole.png", pixels, mask=mask, metadata=metadata)
+    monkeypatch.setattr(compositor.images.write, "LARGEST_WHOLE", 0)
+    write_image(tmp_path / "strips.png", pixels, mask=mask, metadata=metadata)
+    asked = []
+
+    class Watched(Spool):
+        def __getitem__(self, key):
+            read = super().__getitem__(key)
+            asked.append(len(read))
+            return read
+
+    spool = Watched(shape, dtype)
+    spool[:, :] = pixels
+    write_image(tmp_path / "disk.png", spool, mask=mask, metadata=metadata)
+    assert max(asked) <= 64
+    assert (tmp_path / "disk.png").read_bytes() == (tmp_path / "strips.png").read_bytes()
+    whole, strips = (open_photo(tmp_path / name) for name in ("whole.png", "strips.png"))
+    np.testing.assert_array_equal(strips.full().pixels, whole.full().pixels)
+    assert strips.dtype == whole.dtype
+    assert strips.metadata == whole.metadata
+    assert xmp_in(tmp_path / "strips.png") == b"<x/>"
+    hidden = [photo.full().mask for photo in (strips, whole)]
+    assert (hidden[0] is None) == (hidden[1] is None)
+    if hidden[0] is not None:
+        np.testing.assert_array_equal(*hidden)
+    if dtype == np.uint8:  # Pillow knows no colours of 16 bits
+        with Image.open(tmp_path / "strips.png") as one, Image.open(tmp_path / "whole.png") as other:
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
 
 @pytest.mark.parametrize(("count", "depth"), [(3, np.uint8), (300, np.uint16)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from compositor.errors import ReadError
 from compositor.images.samples import Header, Samples
 
-__all__ = ["decode_png", "encode_png", "read_png_header"]
+__all__ = ["decode_png", "encode_png", "read_png_header", "stream_png"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 LARGEST_PROFILE = 16 * 2**20
+COLOR_TYPES = {1: 0, 3: 2, 4: 6}
+"""What the header calls gray, RGB and RGB with alpha."""
+SUB = 1
+"""The filter by which every byte is told as the difference from that of the pixel before it."""
+LEAST_CHUNK = 2**16
+"""Bytes of compressed picture that are worth a chunk of their own."""
 
 
 def chunks(file: BinaryIO, wanted: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
@@ -121,6 +127,53 @@ def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], extra: Mapping[by
     # Behind the signature and the header, which always has 25 bytes.
     begin = len(SIGNATURE) + 25
     return written[:begin] + added + written[begin:]
+
+
+def stream_png(
+    file: BinaryIO,
+    strips: Iterable[NDArray[np.uint8] | NDArray[np.uint16]],
+    size: tuple[int, int],
+    extra: Mapping[bytes, bytes] | None = None,
+) -> None:
+    """Write a PNG from strips of rows, one after the other, compressed quickly; no more than a strip is ever held.
+
+    Parameters
+    ----------
+    file : binary file
+    strips : iterable of (n, w), (n, w, 3) or (n, w, 4) uint8 or uint16
+        As for ``encode_png``, all of one type, from the top to the bottom; at least one.
+    size : (int, int)
+        Width and height of the whole, px.
+    extra : mapping, optional
+        Contents of further chunks by name, put before the picture.
+    """
+    # Differences of neighbours run on where a picture is smooth: looking for runs only is fast, and loses little (zlib's manual).
+    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    waiting, begun = b"", False
+    for strip in strips:
+        if not begun:
+            channels = 1 if strip.ndim == 2 else strip.shape[2]
+            header = struct.pack(">IIBBBBB", *size, 8 * strip.itemsize, COLOR_TYPES[channels], 0, 0, 0)
+            file.write(SIGNATURE + chunk(b"IHDR", header))
+            for name, body in (extra or {}).items():
+                file.write(chunk(name, body))
+            begun = True
+        waiting += packer.compress(filtered(strip).data)
+        if len(waiting) >= LEAST_CHUNK:
+            file.write(chunk(b"IDAT", waiting))
+            waiting = b""
+    file.write(chunk(b"IDAT", waiting + packer.flush()) + chunk(b"IEND", b""))
+
+
+def filtered(strip: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Rows as a PNG compresses them, (n, 1 + bytes of a row): big-endian, each byte less that of the pixel before, behind the filter."""
+    rows = np.ascontiguousarray(strip, strip.dtype.newbyteorder(">")).view(np.uint8).reshape(len(strip), -1)
+    pixel = rows.shape[1] // strip.shape[1]
+    made = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
+    made[:, 0] = SUB
+    made[:, 1 : 1 + pixel] = rows[:, :pixel]
+    np.subtract(rows[:, pixel:], rows[:, :-pixel], out=made[:, 1 + pixel :])
+    return made
 
 
 def chunk(name: bytes, body: bytes) -> bytes:

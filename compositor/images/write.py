@@ -7,7 +7,7 @@ import math
 import numbers
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from compositor.encoding import full_scale
 from compositor.errors import OptionError, OutputError
-from compositor.images.alpha import with_needed_alpha
+from compositor.images.alpha import with_alpha, with_needed_alpha
 from compositor.images.files import AnyPath, check_place, printable, write_atomically
 from compositor.images.jpeg import decode_jpeg
 from compositor.images.metadata import exif_for_output
-from compositor.images.png import encode_png
+from compositor.images.png import encode_png, stream_png
 from compositor.images.tiff import write_tiff
 from compositor.options import JPEG_QUALITY
 from compositor.spool import Derived, Drawn, Spool
@@ -33,6 +33,11 @@ FORMAT_OF_ENDING = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".png": "PN
 
 LONGEST_SIDE = {"JPEG": 65_500, "PNG": 1_000_000, "TIFF": 2**31 - 1}
 """px; the JPEG format ends at 65,535, but libjpeg, which most programs read it with, at 65,500; libpng ends at a million."""
+
+LARGEST_WHOLE = 2**27
+"""Bytes of a picture, as its PNG holds them, up to which it is encoded at once; a larger one goes in strip by strip, wherever it lies."""
+STRIP = 64
+"""Rows of one: a few megabytes of a wide picture."""
 
 FULL_CHROMA_QUALITY = 90
 """JPEG quality from which on colours are stored at full resolution."""
@@ -99,8 +104,8 @@ def write_image(
     path : str or path
         Where to; the ending chooses the format.
     pixels : (h, w, 3) or (h, w) uint8, uint16 or float32
-        RGB or gray; float holds 0..1 and is clipped to it where it is rounded. From disk it is read strip by strip into a TIFF, and whole
-        for the other formats.
+        RGB or gray; float holds 0..1 and is clipped to it where it is rounded. From disk it is read strip by strip into a TIFF or
+        a PNG, and whole into a JPEG.
     mask : (h, w) bool, optional
         Where the picture has pixels. PNG and TIFF keep it as straight alpha when it is not all true.
     metadata : mapping, optional
@@ -131,13 +136,13 @@ def write_image(
         def write(file: BinaryIO) -> None:
             write_tiff(file, pixels, mask, kept)
 
+    elif format_name == "PNG":
+
+        def write(file: BinaryIO) -> None:
+            write_png(file, pixels, mask, kept)
+
     else:
-        pixels = np.asarray(pixels)
-        content = (
-            encode_jpeg(pixels, quality, kept)
-            if format_name == "JPEG"
-            else encode_png_with(pixels, None if mask is None else np.asarray(mask), kept)
-        )
+        content = encode_jpeg(np.asarray(pixels), quality, kept)
 
         def write(file: BinaryIO) -> None:
             file.write(content)
@@ -220,8 +225,29 @@ def as_jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(decode_jpeg(encode_jpeg(pixels, quality, {}), 1).colors)
 
 
-def encode_png_with(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, kept: Mapping[str, bytes]) -> bytes:
-    """Pixels as a PNG with alpha, EXIF, XMP and colour profile."""
+def write_png(
+    file: BinaryIO, pixels: NDArray[Any] | Spool | Drawn, mask: NDArray[np.bool_] | Derived | None, kept: Mapping[str, bytes]
+) -> None:
+    """Write pixels as a PNG with alpha, EXIF, XMP and colour profile; a large one strip by strip."""
+    (height, width), bits = pixels.shape[:2], 8 if pixels.dtype == np.uint8 else 16
+    extra = png_chunks(kept)
+    if height * width * (bits // 8) * (1 if pixels.ndim == 2 else 3) <= LARGEST_WHOLE:
+        whole = with_depth(np.asarray(pixels), bits)
+        file.write(encode_png(with_needed_alpha(whole, None if mask is None else np.asarray(mask)), extra))
+        return
+    strips = [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+    alpha = mask is not None and not all(bool(np.all(mask[rows])) for rows in strips)
+
+    def made() -> Iterator[NDArray[Any]]:
+        for rows in strips:
+            strip = with_depth(np.asarray(pixels[rows]), bits)
+            yield with_alpha(strip, np.asarray(mask[rows])) if alpha and mask is not None else strip
+
+    stream_png(file, made(), (width, height), extra)
+
+
+def png_chunks(kept: Mapping[str, bytes]) -> dict[bytes, bytes]:
+    """Metadata as a PNG's chunks by name."""
     extra = {}
     if icc := kept.get("icc"):
         extra[b"iCCP"] = b"ICC profile\0\0" + zlib.compress(icc)
@@ -230,7 +256,7 @@ def encode_png_with(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, kept: 
     if xmp := kept.get("xmp"):
         # Neither compressed nor in a language.
         extra[b"iTXt"] = b"XML:com.adobe.xmp\0\0\0\0\0" + xmp
-    return encode_png(with_needed_alpha(with_depth(pixels, 8 if pixels.dtype == np.uint8 else 16), mask), extra)
+    return extra
 
 
 def encode_preview(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, most_pixels: int) -> bytes:
