@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.blend import add_bands, collapse, empty_pyramid, gaussian_variance
-from compositor.compose.frames import frame_of, gather, goes_around
+from compositor.compose.frames import add_at, frame_of, gather, goes_around
 from compositor.compose.overlaps import overlaps
 from compositor.compose.warp import Box
 from compositor.compose.warped import Warped
@@ -82,8 +82,8 @@ def blend_coarse(warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Ca
     shares = list(pool.map(share_of, range(len(warped))))
     for photo, share, frame in zip(warped, shares, frames, strict=True):
         own = share[reach:-reach, reach:-reach] * photo.mask[..., None]
-        _add_at(total, own, frame, canvas.wraps)
-        _add_at(picture, own * photo.pixels, frame, canvas.wraps)
+        add_at(total, own, frame, canvas.wraps)
+        add_at(picture, own * photo.pixels, frame, canvas.wraps)
     picture /= np.maximum(total, 1e-6)
 
     def bands_of(k: int) -> tuple[Box, Floats]:
@@ -101,7 +101,7 @@ def blend_coarse(warped: Sequence[Warped], labels: NDArray[np.int16], canvas: Ca
 
     correction = np.zeros_like(picture)
     for shown, part in pool.map(bands_of, range(len(warped))):
-        _add_at(correction, part, shown, canvas.wraps)
+        add_at(correction, part, shown, canvas.wraps)
     return correction
 
 
@@ -139,11 +139,3 @@ def _filled(sums: Floats, weights: Floats) -> Floats:
     fewer = cv2.resize(weights, half, interpolation=cv2.INTER_AREA)[..., None]
     wide = _filled(cv2.resize(sums, half, interpolation=cv2.INTER_AREA), fewer)
     return np.asarray(sums + (1 - weights) * cv2.resize(wide, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _add_at(picture: NDArray[np.float32], part: NDArray[np.float32], box: Box, wraps: bool) -> None:
-    """Add a part to a picture at a box; columns beyond its edges are dropped, or go round as often as needed."""
-    w = picture.shape[1]
-    for turn in range(box.left // w, -(-box.right // w)) if wraps else (0,):
-        left, right = max(box.left, turn * w), min(box.right, (turn + 1) * w)
-        picture[box.top : box.bottom, left - turn * w : right - turn * w] += part[:, left - box.left : right - box.left]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from compositor.compose.warp import Box
 from compositor.compose.warped import Warped
 from compositor.types import Canvas
 
-__all__ = ["frame_of", "gather", "gather_frame", "goes_around", "raise_at"]
+__all__ = ["add_at", "frame_of", "gather", "gather_frame", "goes_around", "raise_at"]
 
 
 def frame_of(photo: Warped) -> Box:
@@ -57,8 +58,19 @@ def gather_frame(picture: NDArray[Any], frame: Box, box: Box, width: int, wraps:
 
 def raise_at(picture: NDArray[Any], part: NDArray[Any], box: Box, wraps: bool) -> None:
     """Keep the larger of a reduced picture and a part of it at a box; columns go round where the canvas does, as often as needed."""
-    w = picture.shape[1]
-    for turn in range(box.left // w, -(-box.right // w)) if wraps else (0,):
-        left, right = max(box.left, turn * w), min(box.right, (turn + 1) * w)
-        there = picture[box.top : box.bottom, left - turn * w : right - turn * w]
-        np.maximum(there, part[:, left - box.left : right - box.left], out=there)
+    for columns, of_part in _turns(box, picture.shape[1], wraps):
+        there = picture[box.top : box.bottom, columns]
+        np.maximum(there, part[:, of_part], out=there)
+
+
+def add_at(picture: NDArray[Any], part: NDArray[Any], box: Box, wraps: bool) -> None:
+    """Add a part to a reduced picture at a box; columns beyond its edges are dropped, or go round as often as needed."""
+    for columns, of_part in _turns(box, picture.shape[1], wraps):
+        picture[box.top : box.bottom, columns] += part[:, of_part]
+
+
+def _turns(box: Box, width: int, wraps: bool) -> Iterator[tuple[slice, slice]]:
+    """Columns of a canvas that a box covers, and which of its own columns lie there: once for every turn that it reaches into."""
+    for turn in range(box.left // width, -(-box.right // width)) if wraps else (0,):
+        left, right = max(box.left, turn * width), min(box.right, (turn + 1) * width)
+        yield slice(left - turn * width, right - turn * width), slice(left - box.left, right - box.left)
