@@ -309,3 +309,21 @@ def test_refined_labels_are_the_coarse_ones_where_the_photo_has_the_pixel():
     labels = np.full((3, 3), 7, np.int16)
     seam_costs.refine_labels(coarse, depths, np.array([[0, 0, 0, 3, 3], [9, 0, 0, 3, 3]]), labels)
     assert labels.tolist() == [[0, 7, 1], [0, 0, 1], [1, 1, 7]]
+
+
+@pytest.mark.parametrize(("contrast", "shift"), [(0.1, 2.0), (0.2, 1.0), (0.4, 0.5)])
+def test_a_straight_edge_is_not_cut_where_parallax_displaces_it(generator, contrast, shift):
+    """A wire that every seam has to cross somewhere lies apart in the left half of the overlap, and meets in the right one."""
+    y, x = np.mgrid[:240, :300].astype(np.float32)
+    ground = 0.5 + 0.03 * cv2.GaussianBlur(generator.standard_normal((240, 300)).astype(np.float32), (0, 0), 3) / 0.094
+    photos = []
+    for part, apart in ((x < 210, 0.0), (x >= 90, shift)):
+        height = 120 + apart * np.clip((170 - x) / 40, 0, 1)
+        shown = ground + contrast * np.clip(3 - np.abs(y - height), 0, 1)
+        photos.append(Warped(np.repeat(shown[..., None], 3, axis=2).astype(np.float32), part, (0, 0)))
+    rows = (find_seams(photos, (300, 240), wraps=False, method=method)[120] for method in METHODS)
+    crossed, halfway = (np.flatnonzero(row[1:] != row[:-1]) for row in rows)
+    assert halfway.min() < 160
+    # From column 170 on both show it at one height; a pixel or two before that it lies a twentieth of a pixel apart.
+    assert len(crossed) >= 1
+    assert crossed.min() >= 165
