@@ -22,7 +22,7 @@ Box = tuple[slice, slice]
 TILE, SHARED, SMALLEST = 320, 64, 16
 """Pixels that the flow is looked for in at a time, that neighbours of such tiles share, where one fades into the other, and that a
 tile has at least."""
-CONTEXT = 32
+CONTEXT = 16
 """Pixels beside what is bent that the flow may look at."""
 REACH, STRETCH = 8.0, 3.0
 """The flow has faded out this many px behind the seam, and this many more for each px of its size."""
