@@ -8,7 +8,7 @@ import pytest
 from skimage.data import stereo_motorcycle
 
 from compositor.compose.floor import finish
-from compositor.compose.flow import close_gaps, warp_by
+from compositor.compose.flow import close_gaps, close_gaps_both_ways, warp_by
 from compositor.compose.layers import Layers
 from compositor.compose.membrane import membrane
 from compositor.compose.tone import Tone, fit_tone
@@ -124,6 +124,19 @@ def test_a_shifted_photo_is_closed_at_the_seam(photo, dx):
     far = slice(None), slice(SEAM + 8 + 3 * 4, None)
     assert (new[far] == layers.new[far]).all()
     assert (new[:, :SEAM] == layers.new[:, :SEAM]).all()
+
+
+@pytest.mark.parametrize("dx", [1.5, -3.0])
+def test_the_reference_follows_to_where_the_new_photo_goes(photo, dx):
+    """Taken from where the way back leads it shows, behind the seam, what the new photo shows there once it is bent."""
+    layers = layers_of(photo, shifted(photo, dx))
+    flow, back = close_gaps_both_ways(layers)
+    np.testing.assert_array_equal(flow, close_gaps(layers))
+    assert not back[:, :SEAM].any()
+    followed, new = warp_by(back, layers.reference), warp_by(flow, layers.new)
+    ring = slice(16, -16), slice(SEAM, SEAM + 8)
+    # Both are drawn by interpolation, from flows that are smoothed each for itself: a few tenths of a px may be left of up to three.
+    assert psnr(followed[ring], new[ring]) > psnr(layers.reference[ring], new[ring]) + 5
 
 
 def test_a_shift_and_a_gain_are_undone_together(photo):

@@ -156,6 +156,29 @@ def test_guard_leaves_what_does_not_help():
     assert np.abs(Refiner(random_network(), device="cpu")(clean).pixels - clean.reference).max() <= LEVEL
 
 
+def test_guard_tells_a_seam_that_is_mended_from_one_that_is_moved():
+    """A photo displaced by three pixels: as its displacement fades in it is right; a reference that goes on just breaks off later."""
+    import cv2
+
+    from compositor.learned.guard import judge
+    from compositor.learned.strips import Strip, cut, tile_corners
+
+    layers = two_layers(1.1, 3)
+    finished = finish(layers, back=True)
+    corners = tile_corners(layers.owner & (layers.inside < 1))
+    strip = Strip.at(corners, 8, layers, finished)
+    y, x = np.indices(layers.owner.shape, np.float32)
+    left = 1 - np.clip(layers.inside / (8 + 3 * 3), 0, 1)
+    truth = cv2.remap(layers.reference, x - 3 * (1 - left * left * (3 - 2 * left)) * layers.owner, y, cv2.INTER_CUBIC)
+    mended, moved = (
+        judge(strip, strip.pixels + strip.window * (pixels - strip.pixels)).taken.float().mean()
+        for pixels in (cut(truth, corners), strip.reference)
+    )
+    # Nearly all and hardly any: tiles at the picture's border see too little of the seam, or of its flow, to tell.
+    assert mended > 0.7
+    assert moved < 0.3
+
+
 def test_layers_that_are_too_small_are_refused():
     layers = two_layers()
     small = Layers(*(getattr(layers, name)[:40] for name in ("reference", "new", "reference_valid", "new_valid", "owner")))
@@ -180,6 +203,18 @@ def test_scenes_depend_on_seed_and_number_only(folder):
     for name in ("reference", "new", "truth"):
         torch.testing.assert_close(getattr(several, name)[2], getattr(single, name)[0], rtol=0, atol=0)
     assert not torch.equal(single.truth, other.truth)
+
+
+def test_some_scenes_are_of_three_photos(folder):
+    """They meet at a point of the seam, and beyond it the two of the reference differ in tone."""
+    photographs, _ = Photographs.read([folder])
+    scenes = make_scenes(photographs, list(range(24)), seed=0, size=96)
+    several = [place for place in scenes.placements if place.second.any() and not place.second.all()]
+    assert 0 < len(several) < len(scenes.placements) / 2
+    for place in several:
+        beside = place.owner & (place.distance < 2)
+        assert place.second[beside].any()
+        assert not place.second[beside].all()
 
 
 def test_no_scene_is_learned_from_and_measured_on(folder, tmp_path):

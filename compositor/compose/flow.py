@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compositor.compose.layers import Layers
 
-__all__ = ["close_gaps", "warp_by"]
+__all__ = ["close_gaps", "close_gaps_both_ways", "warp_by"]
 
 Floats = NDArray[np.float32]
 Box = tuple[slice, slice]
@@ -55,23 +55,54 @@ def close_gaps(layers: Layers) -> Floats:
     (h, w, 2) float32
         To be added to x and y, px; zero away from the seam, outside ``owner``, and where nothing is gained.
     """
+    return _close(layers, 1)[0]
+
+
+def close_gaps_both_ways(layers: Layers) -> tuple[Floats, Floats]:
+    """What ``close_gaps`` finds, and where ``reference`` shows what ``new`` then does.
+
+    Parameters
+    ----------
+    layers : Layers
+        Of one tone.
+
+    Returns
+    -------
+    flow : (h, w, 2) float32
+        As from ``close_gaps``.
+    back : (h, w, 2) float32
+        To be added to x and y, px: from nothing at the seam to the whole way to the place in ``reference`` of what ``new`` shows. Zero
+        outside ``owner`` and where the flow is not looked for.
+    """
+    flow, back = _close(layers, 2)
+    return flow, back
+
+
+def _close(layers: Layers, ways: int) -> list[Floats]:
+    """The flow and, of two ways, the way back."""
     shape = layers.owner.shape
-    flow = np.zeros((*shape, 2), np.float32)
+    flows = [np.zeros((*shape, 2), np.float32) for _ in range(ways)]
     ring = layers.overlap & (layers.inside <= FARTHEST) & (layers.outside <= FARTHEST / 2)
-    sums, totals = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
+    sums = [np.zeros_like(flow) for flow in flows]
+    totals = [np.zeros(shape, np.float32) for _ in range(ways)]
     for corner, box in _tiles(ring):
         _add_flow(layers, ring, corner, box, sums, totals)
-    places = np.nonzero(ring & (totals > 0) & layers.owner)
-    if not len(places[0]):
-        return flow
-    total, inside = totals[places][:, None], layers.inside[places]
-    found = sums[places] / np.maximum(total, ENOUGH)
-    near = inside <= REACH
-    size = float(np.sqrt((found[near] ** 2).sum(axis=1).mean(dtype=np.float64))) if near.any() else 0.0
-    if size >= LEAST:
+    size = 0.0
+    for way, flow in enumerate(flows):
+        places = np.nonzero(ring & (totals[way] > 0) & layers.owner)
+        if not len(places[0]):
+            break
+        total, inside = totals[way][places][:, None], layers.inside[places]
+        found = sums[way][places] / np.maximum(total, ENOUGH)
+        near = inside <= REACH
+        if way == 0:
+            size = float(np.sqrt((found[near] ** 2).sum(axis=1).mean(dtype=np.float64))) if near.any() else 0.0
+        if size < LEAST:
+            break
         left = 1 - np.clip(inside / min(REACH + STRETCH * size, FARTHEST), 0, 1)
-        flow[places] = found * (left * left * (3 - 2 * left))[:, None]
-    return flow
+        left = left * left * (3 - 2 * left)
+        flow[places] = found * (left if way == 0 else 1 - left)[:, None]
+    return flows
 
 
 def warp_by(flow: Floats, picture: Floats, out: Floats | None = None) -> Floats:
@@ -106,16 +137,18 @@ def _tiles(ring: NDArray[np.bool_]) -> list[tuple[tuple[int, int], Box]]:
     return boxes
 
 
-def _add_flow(layers: Layers, ring: NDArray[np.bool_], corner: tuple[int, int], box: Box, sums: Floats, totals: Floats) -> None:
-    """Add a tile's smoothed flow times how sure it is to ``sums``, and how sure it is to ``totals``; less and less towards its rim."""
+def _add_flow(layers: Layers, ring: NDArray[np.bool_], corner: tuple[int, int], box: Box, sums: list[Floats], totals: list[Floats]) -> None:
+    """Add a tile's smoothed flow, each way, times how sure it is to ``sums``, and how sure it is to ``totals``; less towards its rim."""
     first, second = _gray(layers, box)
     if min(first.shape) < SMALLEST or np.array_equal(first, second):
         return
     there, back = _search(first, second), _search(second, first)
-    sure = _believe(first, second, there, back) * ring[box]
-    share = _share(corner[0], box[0], sums.shape[0])[:, None] * _share(corner[1], box[1], sums.shape[1])
-    totals[box] += _blur(sure, SMOOTH) * share
-    sums[box] += _blur(there * sure[..., None], SMOOTH) * share[..., None]
+    share = _share(corner[0], box[0], ring.shape[0])[:, None] * _share(corner[1], box[1], ring.shape[1])
+    ways = (first, second, there, back), (second, first, back, there)
+    for way, total, weighed in zip(ways, totals, sums, strict=False):
+        sure = _believe(*way) * ring[box]
+        total[box] += _blur(sure, SMOOTH) * share
+        weighed[box] += _blur(way[2] * sure[..., None], SMOOTH) * share[..., None]
 
 
 def _share(begin: int, side: slice, length: int) -> Floats:

@@ -145,7 +145,7 @@ def _example(layers: Layers, truth: Floats, generator: np.random.Generator, tile
     """One scene after the classical stages, and tiles of it at random places of the seam."""
     whole = generator.random() < FLOORED
     tone, flow, membrane = (whole or bool(generator.random() < 0.5) for _ in range(3))
-    finished = finish(layers, tone=tone, flow=flow, membrane=membrane)
+    finished = finish(layers, tone=tone, flow=flow, membrane=membrane, back=True)
     low = [*pooled(layers, finished)]
     size = (low[0].shape[1], low[0].shape[0])
     low += [_shrink(truth, size), _shrink(finished.pixels, size), _shrink(finished.weight, size)]

@@ -1,9 +1,11 @@
 """What a network may do to a seam: only what can be seen to help, and nothing that the photos do not show.
 
 A seam shows where the picture changes in a way that neither photo does. So, tile by tile, the gradients of the picture beside the seam are
-compared with those of both photos, and what fits neither is how much the seam shows. The refined pixels are taken where that falls, where
-the same over the whole ring, at coarser scales too, does not rise much (a seam must not just move), and where neither the likeness to the
-photos nor the sharpness falls.
+compared with those of both photos, and what fits neither is how much the seam shows. Both photos are seen in one geometry, that of the new
+one as the classical stages bent it; the reference is bent to it by the flow that they found. As they came the two disagree behind the seam,
+and a reference that just goes on for some px there would explain any seam away that it has only moved. The refined pixels are taken where
+the seam shows less, where the same over the whole ring does not rise much, and where neither the likeness to the photos nor the sharpness
+falls.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ BESIDE = 3.0
 BETTER = 0.98
 """What that must at least fall to."""
 SCALES = (1, 3, 7)
-"""Sides of the windows, px, over which pixels are averaged before they are compared in the whole ring."""
+"""Sides of the windows, px, over which pixels are averaged before they are compared: a faint step shows in wide ones only."""
 ELSEWHERE, SPARED = 1.5, 0.1 * LEVEL
 """How far that may rise: what agrees with neither photo exactly may lie between the two, as it should where they disagree."""
 SHARP = 0.93
@@ -42,7 +44,7 @@ class Verdict:
     taken : (n,) bool
         Whether the refined pixels are taken.
     before, after : (n,) float32
-        How much the seam shows in the classical and in the refined pixels: mean gradient that neither photo explains, 0..1.
+        How much the seam shows in the classical and in the refined pixels: mean gradient that neither photo explains, over all scales.
     """
 
     taken: Tensor
@@ -64,11 +66,11 @@ def judge(strip: Strip, refined: Tensor) -> Verdict:
     """
     beside, whole = (((strip.distance.abs() <= reach) & (strip.overlap > 0)).float() for reach in (BESIDE, strip.radius + 1))
     unlike = [[_unlike(strip, pixels, side) for side in SCALES] for pixels in (strip.pixels, refined)]
-    before, after = (_mean_where(scales[0], beside) for scales in unlike)
-    wide = [torch.stack([_mean_where(scale, whole) for scale in scales]).mean(0) for scales in unlike]
+    before, after = (_over_scales(scales, beside) for scales in unlike)
+    wide = [_over_scales(scales, whole) for scales in unlike]
     ring = (strip.window > 0).float()
     strange = [_mean_where(_beyond(strip, pixels), ring) for pixels in (strip.pixels, refined)]
-    detail = [_mean_where(_detail(pixels), ring) for pixels in (refined, strip.pixels, strip.reference, strip.new)]
+    detail = [_mean_where(_detail(pixels), ring) for pixels in (refined, strip.pixels, strip.aligned, strip.new)]
     sharp = detail[0] >= SHARP * torch.minimum(torch.minimum(detail[1], detail[2]), detail[3])
     seen = (after <= BETTER * before) & (wide[1] <= ELSEWHERE * wide[0] + SPARED)
     taken = seen & (strange[1] <= strange[0] + STRANGE) & sharp
@@ -78,8 +80,13 @@ def judge(strip: Strip, refined: Tensor) -> Verdict:
 def _unlike(strip: Strip, pixels: Tensor, side: int) -> Tensor:
     """How far the gradient of means over squares is from that of the photo it is more like, (n, 1, h, w)."""
     seen = _gradient(_mean(pixels, side), side)
-    apart = [(seen - _gradient(_mean(photo, side), side)).abs().mean(1, keepdim=True) for photo in (strip.reference, strip.new)]
+    apart = [(seen - _gradient(_mean(photo, side), side)).abs().mean(1, keepdim=True) for photo in (strip.aligned, strip.new)]
     return torch.minimum(*apart)
+
+
+def _over_scales(unlike: list[Tensor], mask: Tensor) -> Tensor:
+    """Mean over a mask and all scales, by tile: (n,)."""
+    return torch.stack([_mean_where(scale, mask) for scale in unlike]).mean(0)
 
 
 def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
@@ -89,8 +96,8 @@ def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
 
 def _beyond(strip: Strip, pixels: Tensor) -> Tensor:
     """How far pixels lie outside of what both photos show in the 3 x 3 pixels around, (n, 1, h, w)."""
-    highest = dilate(torch.maximum(strip.reference, strip.new), 1)
-    lowest = -dilate(-torch.minimum(strip.reference, strip.new), 1)
+    highest = dilate(torch.maximum(strip.aligned, strip.new), 1)
+    lowest = -dilate(-torch.minimum(strip.aligned, strip.new), 1)
     return (functional.relu(pixels - highest) + functional.relu(lowest - pixels)).mean(1, keepdim=True)
 
 

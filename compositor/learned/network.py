@@ -2,9 +2,10 @@
 
 The *tone branch* looks at both layers at low resolution and proposes a smooth correction of the new layer's tone, bounded by how much the
 layers still differ where they overlap. The *local branch* looks at tiles along the seam and proposes, inside a ring around it, where each
-layer's pixels are taken from (a flow of a few px), how much each counts, and a small residual. A pixel changes at most by how much the
-layers differ around it, and a level of 8 bits, and stays within what they show there: where the layers agree there is nothing to refine.
-The last layers begin at zero, so that an untrained network returns the classical result exactly.
+layer's pixels are taken from (how far along the optical flow that the classical stages found, and a few px beside), how much each counts,
+and a small residual. A pixel changes at most by how much the layers differ around it, and a level of 8 bits, and stays within what they
+show there: where the layers agree there is nothing to refine. The last layers begin at zero, so that an untrained network returns the
+classical result exactly.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from compositor.learned.warp import warp_change
 __all__ = ["LocalBranch", "RefinerNetwork", "Shape", "ToneBranch"]
 
 FARTHEST = 2.5
-"""Px that the local branch may move a pixel beyond what the measured shift says."""
+"""Px that the local branch may move a pixel beyond what the measured shifts say."""
+TRUST = 1.5
+"""Of the way back that the flow found, what it may take at most."""
 LEVEL = 1 / 255
 TONE_REACH = 2.0
 """The largest change of tone, as a multiple of the mean difference that is left between the layers."""
@@ -91,7 +94,7 @@ class ToneBranch(nn.Module):
 class LocalBranch(nn.Module):
     """Flow, shares and a residual along the seam: a small U-Net."""
 
-    TOLD = 15
+    TOLD = 21
 
     def __init__(self, channels: tuple[int, int, int]) -> None:
         super().__init__()
@@ -101,26 +104,28 @@ class LocalBranch(nn.Module):
         self.deep = nn.Sequential(_conv(second, third, stride=2), nn.ReLU(), _conv(third, third), nn.ReLU(), _conv(third, third), nn.ReLU())
         self.up = nn.Sequential(_conv(third + second, second), nn.ReLU())
         self.leave = nn.Sequential(_conv(second + first, first), nn.ReLU(), nn.Conv2d(first, 48, 1), nn.ReLU())
-        self.fine = nn.Sequential(_conv(12 + self.TOLD, 16), nn.ReLU(), _zero(_conv(16, 11)))
+        self.fine = nn.Sequential(_conv(12 + self.TOLD, 24), nn.ReLU(), _zero(_conv(24, 12)))
 
     def forward(self, strip: Strip) -> Tensor:
         """The refined pixels of tiles along a seam, (b, 3, n, n); n is a multiple of 8."""
         window = strip.window
         with torch.autocast(strip.new.device.type, enabled=False):  # differences of products need all their digits
-            shift, sureness = measure_shift(strip.reference, strip.new, strip.overlap)
+            aligned = strip.aligned
+            shift, sureness = measure_shift(aligned, strip.new, strip.overlap)
         near = (strip.distance / strip.radius).clamp(-3, 3)
         told = torch.cat(
             [
-                *(strip.reference - 0.5, strip.new - 0.5, 4 * (strip.new - strip.reference) * strip.overlap),
-                *(shift, sureness, near, strip.weight, strip.overlap),
+                *(strip.reference - 0.5, aligned - 0.5, strip.new - 0.5, 4 * (strip.new - aligned) * strip.overlap),
+                *(strip.back, shift, sureness, near, strip.weight, strip.overlap, strip.window),
             ],
             dim=1,
         )
         answer = self.fine(torch.cat([self._look(told), told], 1)).float().contiguous()
-        trust, beside, share, residual, gate = answer.split([2, 4, 1, 3, 1], dim=1)
+        trust, beside, share, residual, gate = answer.split([3, 4, 1, 3, 1], dim=1)
         trust, beside = torch.tanh(trust), FARTHEST * torch.tanh(beside / FARTHEST)
-        reference = strip.reference + warp_change(strip.reference, window * (trust[:, :1] * shift + beside[:, :2]))
-        new = strip.new + warp_change(strip.new, window * (beside[:, 2:] - trust[:, 1:] * shift))
+        way = TRUST * trust[:, :1] * strip.back + trust[:, 1:2] * shift + beside[:, :2]
+        reference = strip.reference + warp_change(strip.reference, window * way)
+        new = strip.new + warp_change(strip.new, window * (beside[:, 2:] - trust[:, 2:] * shift))
         weight = (strip.weight + window * torch.tanh(share)).clamp(0, 1)
         blended, before = reference + weight * (new - reference), strip.reference + strip.weight * (strip.new - strip.reference)
         unlike = (strip.new - strip.reference).abs().amax(1, keepdim=True)

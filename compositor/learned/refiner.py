@@ -129,7 +129,7 @@ class Refiner:
         """
         if min(layers.owner.shape) < TILE:
             raise OptionError(f"layers of {layers.owner.shape[1]}x{layers.owner.shape[0]} px cannot be refined; at least {TILE} a side can")
-        finished = finished or finish(layers)
+        finished = finished or finish(layers, back=True)
         toned, change = self._tone(layers, finished)
         pixels, new = finished.pixels.copy(), finished.new
         if change is not None:
@@ -137,7 +137,7 @@ class Refiner:
             new = new + change
             pixels = np.clip(pixels + change * finished.weight[..., None], 0, 1)
         radius = seam_radius(layers.picture_height or len(pixels))
-        report = self._along_seam(layers, Finished(pixels, new, finished.weight), radius)
+        report = self._along_seam(layers, dataclasses.replace(finished, pixels=pixels, new=new), radius)
         ring = layers.overlap & layers.owner & (layers.inside < radius)
         changed, may = np.zeros_like(ring), ring if change is None else ring | (toned > 0)
         apart = np.abs(pixels[may] - finished.pixels[may]).max(1, initial=0)
@@ -150,7 +150,7 @@ class Refiner:
 
         As ``compositor.close_seam``, whose result it starts from and returns where the layers are too small for more.
         """
-        finished = finish(layers, tone=False)
+        finished = finish(layers, tone=False, back=True)
         return finished.pixels if min(layers.owner.shape) < TILE else self(layers, finished).pixels
 
     def _tone(self, layers: Layers, finished: Finished) -> tuple[Floats, Floats | None]:

@@ -22,7 +22,7 @@ from compositor.learned.warp import warp
 
 __all__ = ["SceneBatch", "make_scenes"]
 
-CLEAN, STILL = 0.15, 0.5
+CLEAN, STILL = 0.15, 0.4
 """Share of the scenes whose layers are equal, and share of the others that nothing moves in."""
 DRIFTING = 0.3
 """Share of the scenes whose reference changes its tone beyond the seam, so that a network cannot trust it blindly there."""
@@ -56,7 +56,10 @@ class SceneBatch:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Drawn:
-    """What chance decided about one scene; ``field`` is noise of its displacement, ``drift`` of the reference's tone, on coarse grids."""
+    """What chance decided about one scene; ``field`` is noise of its displacement, ``drift`` of the reference's tone, on coarse grids.
+
+    ``step`` is how the tone of the reference's second photo differs beyond the seam.
+    """
 
     photo: NDArray[np.uint8]
     placement: Placement
@@ -65,6 +68,7 @@ class _Drawn:
     field: NDArray[np.float32]
     shift: NDArray[np.float32]
     drift: NDArray[np.float32]
+    step: NDArray[np.float32]
     flaws: Flaws
 
 
@@ -99,7 +103,8 @@ def make_scenes(photographs: Photographs, numbers: Sequence[int], *, seed: int, 
     new = torch.where(still, photo, warp(photo, flow).clamp(0, 1))
     clean = _batch([np.bool_(scene.clean) for scene in drawn], device)
     new = torch.where(clean[:, None, None, None], new, add_flaws(new, [scene.flaws for scene in drawn]))
-    drift = torch.cat([_smooth(scene.drift, size, device) for scene in drawn]) * ((distance - 2) / 24).clamp(0, 1)
+    second = _batch([scene.placement.second for scene in drawn], device)[:, None] * _batch([scene.step for scene in drawn], device)
+    drift = (torch.cat([_smooth(scene.drift, size, device) for scene in drawn]) + second) * ((distance - 2) / 24).clamp(0, 1)
     return SceneBatch(_levels(photo * drift.exp()), _levels(new), _levels(truth), [scene.placement for scene in drawn], moved, clean)
 
 
@@ -118,6 +123,7 @@ def _draw(photographs: Photographs, generator: np.random.Generator, size: int) -
         field=generator.standard_normal((2, cells, cells)).astype(np.float32),
         shift=generator.normal(0, 0.7, 2).astype(np.float32),
         drift=(generator.normal(0, 0.06, (3, 6, 6)) * drifting).astype(np.float32),
+        step=(generator.normal(0, 0.03, (3, 1, 1)) * (not clean)).astype(np.float32),
         flaws=Flaws.draw(generator),
     )
 

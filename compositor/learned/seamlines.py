@@ -1,4 +1,7 @@
-"""Where two layers of a training scene lie, and the seam between them: straight, wavy, or wandering around what is busy."""
+"""Where two layers of a training scene lie, and the seam between them: straight, wavy, or wandering around what is busy.
+
+Some seams turn at a point where three photos meet: the reference is then a composite of two itself, each with its own end.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ __all__ = ["Placement", "place_layers"]
 
 NARROW, WIDE = 12.0, 0.28
 """Reach of a layer past the seam: px at least, share of the scene's side at most."""
+JUNCTIONS = 0.2
+"""Share of the scenes in which three photos meet at a point."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,12 +29,15 @@ class Placement:
         As in ``compositor.compose.layers.Layers``.
     distance : (n, n) float32
         Px to the seam, positive where ``new`` shows.
+    second : (n, n) bool
+        Where the reference is another photo than elsewhere; nowhere in most scenes.
     """
 
     reference_valid: NDArray[np.bool_]
     new_valid: NDArray[np.bool_]
     owner: NDArray[np.bool_]
     distance: NDArray[np.float32]
+    second: NDArray[np.bool_]
 
 
 def place_layers(photo: NDArray[np.uint8], generator: np.random.Generator) -> Placement:
@@ -48,14 +56,19 @@ def place_layers(photo: NDArray[np.uint8], generator: np.random.Generator) -> Pl
     n = len(photo)
     kind = generator.random()
     across = _wandering(photo, generator) if kind < 0.3 else _wavy(n, generator, waves=3 if kind < 0.75 else 0)
-    reach = generator.uniform(NARROW, WIDE * n, 2).astype(np.float32)
+    reach = generator.uniform(NARROW, WIDE * n, 3).astype(np.float32)
+    second = np.zeros((n, n), bool)
+    if generator.random() < JUNCTIONS:
+        other = _wavy(n, generator, waves=2)
+        second = across > other
+        across = np.minimum(across, other) if generator.random() < 0.7 else np.maximum(across, other)
     owner = across > 0
     if owner.all() or not owner.any():
         owner = np.broadcast_to(np.arange(n) > n // 2, (n, n)).copy()
     mask = owner.view(np.uint8)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
     distance = np.asarray(distance - np.sign(distance) * 0.5, np.float32)
-    return Placement(distance < reach[0], distance > -reach[1], owner, distance)
+    return Placement(distance < np.where(second, reach[2], reach[0]), distance > -reach[1], owner, distance, second)
 
 
 def _wavy(n: int, generator: np.random.Generator, waves: int) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from compositor.compose.floor import Finished
 from compositor.compose.layers import Layers
+from compositor.learned.warp import warp_change
 
 __all__ = ["TILE", "Strip", "average", "cut", "dilate", "seam_radius", "tile_corners"]
 
@@ -45,6 +46,8 @@ class Strip:
         Px to the seam, positive where ``new`` shows, c = 1.
     overlap : Tensor
         1 where both layers have pixels, else 0, c = 1.
+    back : Tensor
+        Where the reference shows what ``new`` does, to be added to x and y, px, c = 2; zero at the seam and where nobody knows.
     radius : Tensor
         Radius of the ring, px, (b, 1, 1, 1).
     """
@@ -55,6 +58,7 @@ class Strip:
     weight: Tensor
     distance: Tensor
     overlap: Tensor
+    back: Tensor
     radius: Tensor
 
     @classmethod
@@ -65,8 +69,9 @@ class Strip:
             for picture in (layers.reference, layers.overlap, finished.new, finished.pixels, finished.weight, layers.inside, layers.outside)
         )
         distance = inside.clamp(max=FARTHEST) - outside.clamp(max=FARTHEST)
+        way = torch.zeros(len(corners), 2, TILE, TILE, device=device) if finished.back is None else cut(finished.back, corners).to(device)
         sizes = torch.full((len(corners), 1, 1, 1), float(radius), device=device)
-        return cls(reference, new, pixels, weight, distance, overlap, sizes)
+        return cls(reference, new, pixels, weight, distance, overlap, way, sizes)
 
     @cached_property
     def window(self) -> Tensor:
@@ -74,6 +79,11 @@ class Strip:
         t = ((self.radius - self.distance) / FADE).clamp(0, 1) * (self.distance > 0)
         inner = 1 - dilate(1 - self.overlap, 4)
         return t * t * (3 - 2 * t) * inner
+
+    @cached_property
+    def aligned(self) -> Tensor:
+        """The reference as ``new`` would show it, c = 3."""
+        return self.reference + warp_change(self.reference, self.back)
 
     def __len__(self) -> int:
         return len(self.reference)

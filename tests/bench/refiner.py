@@ -33,7 +33,7 @@ def refiner(cases: tuple[Path, ...], weights: str | None, keep: Path | None, see
     rows, refine, tiles = defaultdict(list), Refiner.load(weights, device=device), [0, 0]
     print_heading()
     for name, group, layers, truth in read_cases(cases) if cases else make_cases(seed):
-        finished = finish(layers)
+        finished = finish(layers, back=True)
         hard, refined = finish(layers, **NOTHING).pixels, refine(layers, finished)
         tiles = [tiles[0] + refined.report["taken"], tiles[1] + refined.report["tiles"]]
         in_use.judge = trust
