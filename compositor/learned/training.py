@@ -1,8 +1,8 @@
 """A training of the refiner: its networks, what one step does to them, and how good they are on scenes that they never learn from.
 
-The network learns from the truth all the time. Beside it, from half-way on, the critic learns to tell the truth from hard seams, from what
-the classical stages leave and from what the network makes of it. In the last third, if it can tell hard seams, it pulls at the network as
-well, by a fixed share of the truth's pull, both measured where they act: at the refined pixels.
+The network learns from the truth all the time. Beside it the critic learns, from some time on, to tell the truth from hard seams, and once
+it can, from what the classical stages leave and from what the network makes of it, too. In the last third, if it can tell hard seams, it
+pulls at the network as well, by a fixed share of the truth's pull, both measured where they act: at the refined pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Training"]
 
 WARMING = 50
 """Steps over which the learning rate rises."""
-CRITIC_FROM, PULLS_FROM, TELLS = 0.5, 0.67, 0.8
+CRITIC_FROM, PULLS_FROM, TELLS = 0.4, 0.67, 0.8
 """Shares of the training after which the critic learns and pulls; how well it must tell hard seams to pull (area under the ROC curve)."""
 LONGEST_PULL = 1.0
 """Norm of gradients beyond which they are shortened."""
@@ -50,7 +50,7 @@ class Training:
             self.network, self.critic = RefinerNetwork().to(device), Critic().to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.99))
-        self.critic_optimizer = torch.optim.AdamW(self.critic.parameters(), lr=3e-4, weight_decay=1e-3, betas=(0.5, 0.99))
+        self.critic_optimizer = torch.optim.AdamW(self.critic.parameters(), lr=1e-3, weight_decay=1e-3, betas=(0.5, 0.99))
         self.pulls = False
 
     def modules(self) -> dict[str, torch.nn.Module]:
@@ -95,13 +95,14 @@ class Training:
         return losses
 
     def _teach_critic(self, examples: Examples, refined: Tensor) -> float:
-        """One step of the critic: the truth is real; a third each of hard seams, classical and refined results is not.
+        """One step of the critic: the truth is real, hard seams are not; once it tells these, nor are classical and refined results.
 
-        Layers that were equal show no seam, so nothing is to be learned from them.
+        Faint seams alone teach it nothing: it would stay at chance. Nor do layers that were equal, which show no seam.
         """
         distance, rows = examples.strip.distance, ~_by_tile(examples.clean, examples)
-        fakes = torch.arange(len(distance), device=distance.device)[:, None, None, None] % 3
-        fake = torch.where(fakes == 0, examples.hard, torch.where(fakes == 1, examples.strip.pixels, refined))
+        fake, kind = examples.hard, torch.arange(len(distance), device=distance.device)[:, None, None, None] % 3
+        if self.pulls:
+            fake = torch.where(kind == 0, fake, torch.where(kind == 1, examples.strip.pixels, refined))
         self.critic_optimizer.zero_grad()
         loss = torch.zeros(())
         if rows.any():
