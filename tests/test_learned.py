@@ -234,6 +234,33 @@ def test_separation_is_the_area_under_the_curve():
     assert separation(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 0.0])) == 0.75
 
 
+def test_critic_learns_what_a_seam_is():
+    """A step of eight levels in a texture whose contrast is larger, at places and in directions that it did not learn from."""
+    from compositor.learned.critic import Critic, critic_loss
+
+    generator = torch.Generator().manual_seed(0)
+
+    def tiles(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        noise = torch.randn(count, 3, 36, 36, generator=generator)
+        smooth = torch.nn.functional.avg_pool2d(noise, 5, stride=1)
+        angles, places = torch.rand(count, 1, 1, 1, generator=generator) * 6.28, torch.arange(32) - 15.5
+        distance = places[:, None] * angles.sin() + places * angles.cos()
+        photos = 0.5 + 0.25 * smooth
+        return photos, photos + 8 * LEVEL * (distance > 0), distance.float()
+
+    torch.manual_seed(0)
+    critic = Critic((8, 8, 8))
+    optimizer = torch.optim.Adam(critic.parameters(), lr=5e-3)
+    for _ in range(20):
+        real, fake, distance = tiles(8)
+        optimizer.zero_grad()
+        critic_loss(critic(real, distance), critic(fake, distance)).backward()
+        optimizer.step()
+    real, fake, distance = tiles(64)
+    # 0.5 is chance, which it begins at.
+    assert separation(critic(real, distance), critic(fake, distance)) > 0.8
+
+
 def test_loss_falls_in_twenty_steps(folder):
     from compositor.learned.examples import make_examples
     from compositor.learned.training import Training
