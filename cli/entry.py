@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 import compositor
+from compositor.cli.classify import classify
 from compositor.cli.compose import compose
 from compositor.cli.console import Console
 from compositor.cli.correct import correct
@@ -82,6 +83,7 @@ for command in (
     refine,
     paste,
     similar,
+    classify,
     mosaic,
     style,
     train,

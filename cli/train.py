@@ -9,7 +9,7 @@ import click
 
 from compositor.cli.console import Console, console_options, named, print_text
 from compositor.cli.options import Command, options_from
-from compositor.options import EncoderOptions, GanOptions, HarmonizerOptions, TrainOptions, VaeOptions
+from compositor.options import ClassifierOptions, EncoderOptions, GanOptions, HarmonizerOptions, TrainOptions, VaeOptions
 
 REFINER_EXAMPLES = """\b
 Examples:
@@ -31,6 +31,12 @@ VAE_EXAMPLES = """\b
 Examples:
   compositor train vae pictures/ -o codes.safetensors -v
   compositor train vae pictures/ -o codes.safetensors --size 64 --beta 2"""
+
+
+CLASSIFIER_EXAMPLES = """\b
+Examples:
+  compositor train classifier animals/ -o animals.safetensors      # animals/cat/*.jpg, animals/dog/*.jpg, ...
+  compositor train classifier animals/ -o animals.safetensors --start scratch --size 96"""
 
 
 @click.group(short_help="Train a network on photos of yours.")
@@ -152,6 +158,25 @@ def vae(console: Console, /, folder: str, output: str, overwrite: bool, **option
     with console.progress() as progress:
         record = train_vae(folder, output, overwrite=overwrite, progress=progress, **options)
     return tell(console, "train vae", output, record)
+
+
+@train.command(epilog=CLASSIFIER_EXAMPLES)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@weights_options
+@options_from(ClassifierOptions)
+@console_options
+@click.pass_obj
+def classifier(console: Console, /, folder: str, output: str, overwrite: bool, **options: Any) -> int:
+    """Train a classifier on FOLDER, which has a folder for each class.
+
+    One picture of five is kept for measuring, and for when to stop. Which classes are taken for which stands beside the weights as a
+    picture. Stopped, the same command goes on from the last checkpoint.
+    """
+    from compositor.learned import train_classifier
+
+    with console.progress() as progress:
+        record = train_classifier(folder, output, overwrite=overwrite, progress=progress, **options)
+    return tell(console, "train classifier", output, record)
 
 
 def tell(console: Console, command: str, output: str, record: dict[str, Any]) -> int:

@@ -19,11 +19,12 @@ from compositor.errors import OptionError
 
 __all__ = [
     "JPEG_QUALITY",
+    "ClassifierOptions",
     "ComposeOptions",
     "CorrectOptions",
     "EncoderOptions",
-    "HarmonizerOptions",
     "GanOptions",
+    "HarmonizerOptions",
     "LearnOptions",
     "MosaicOptions",
     "PasteOptions",
@@ -48,6 +49,7 @@ StyleMethod = Literal["photo", "paint"]
 DeviceMethod = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionMethod = Literal["float32", "bfloat16", "float16"]
 LearnPrecision = Literal["float32", "bfloat16"]
+StartMethod = Literal["encoder", "scratch"]
 RefineMethod = Literal["none", "classical", "learned"]
 PictureSize = NewType("PictureSize", str)
 """Width and height in px, as «4000x2000», or the width only; «» for none."""
@@ -394,3 +396,18 @@ class VaeOptions(GeneratorOptions):
     numbers: int = option(256, "Numbers that a picture becomes.", low=1, high=4096)
     beta: float = option(1.0, "What telling costs beside exactness: more gives smoother pictures, easier to draw at random.", low=0.0)
     warming: float = option(0.2, "Share of the training over which that cost rises.", low=0.0, high=1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierOptions(LearnOptions):
+    """How a classifier is trained."""
+
+    iterations: int = option(1500, "Steps of training at most; how long one takes is shown while training.", low=1)
+    report_every: int = option(50, "Steps between reports; each measures on what is never learned from and saves a checkpoint.", low=1)
+    batch: int = option(64, "Pictures that a step learns from.", low=1, high=65_536)
+    size: int = option(64, "Side of the squares that are looked at, px.", low=32, high=512)
+    start: StartMethod = option("encoder", "Begin with an encoder, which has learned without labels already, or from nothing.")
+    encoder: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
+    rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
+    patience: int = option(8, "Reports without anything better after which the training ends.", low=1)
+    precision: LearnPrecision = option("float32", "What is costly is computed in this; bfloat16 is faster on recent GPUs and some CPUs.")

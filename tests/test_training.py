@@ -45,6 +45,12 @@ def test_stopped_training_goes_on_to_the_same_bytes(tmp_path):
     assert whole.with_suffix(".jsonl").read_bytes() == stopped.with_suffix(".jsonl").read_bytes()
 
 
+def test_training_ends_when_the_learner_has_enough(tmp_path):
+    """After the report at which it says so."""
+    record = trainings.fit_line(tmp_path / "line.safetensors", enough=12)
+    assert (record["figures"]["iteration"], record["figures"]["seen"]) == (4, 16)
+
+
 def test_training_leaves_log_curves_and_card_beside_the_weights(tmp_path):
     path = tmp_path / "line.safetensors"
     record = trainings.fit_line(path)

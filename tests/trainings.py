@@ -18,12 +18,12 @@ SHORT = {"iterations": 6, "report_every": 2, "device": "cpu", "threads": 1}
 class Line:
     """A line through points, as a training."""
 
-    def __init__(self, stop_at: int | None = None) -> None:
+    def __init__(self, stop_at: int | None = None, enough: int | None = None) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.network = torch.nn.Linear(2, 1)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
-        self.stop_at, self.seen = stop_at, 0
+        self.stop_at, self.enough, self.seen = stop_at, enough, 0
 
     def modules(self):
         return {"network": self.network}
@@ -36,6 +36,9 @@ class Line:
 
     def restore(self, state):
         self.seen = state.get("seen", 0)
+
+    def finished(self):
+        return self.enough is not None and self.seen >= self.enough
 
     def step(self, iteration, batch):
         if iteration == self.stop_at:
@@ -58,10 +61,10 @@ def make(number: int, batch: int) -> torch.Tensor:
     return torch.stack(points)
 
 
-def fit_line(output, *, batch: int = 4, stop_at: int | None = None, **options):
+def fit_line(output, *, batch: int = 4, stop_at: int | None = None, enough: int | None = None, **options):
     """Train, as every training here is written down."""
     with begin(output, LearnOptions.of({**SHORT, **options}), overwrite=False) as course:
-        nobody, line = Photographs([]), Line(stop_at)
+        nobody, line = Photographs([]), Line(stop_at, enough)
         record = run(line, lambda number: make(number, batch), course, course.asked(nobody, nobody))
         told = {"called": "a line", "command": "train line", "meant": "Nothing.", "measured": "nothing"}
         return finish(

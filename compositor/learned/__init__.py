@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compositor.errors import CompositorError
 
 if TYPE_CHECKING:
+    from compositor.learned.classifier import Classifier, train_classifier
     from compositor.learned.encoder import Encoder
     from compositor.learned.encoder_training import train_encoder
     from compositor.learned.gan import Gan
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from compositor.learned.vae import Vae
 
 __all__ = [
+    "Classifier",
     "Encoder",
     "Gan",
     "Harmonizer",
@@ -27,6 +29,7 @@ __all__ = [
     "Refiner",
     "Vae",
     "paint",
+    "train_classifier",
     "train_encoder",
     "train_gan",
     "train_harmonizer",
@@ -35,18 +38,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Gan": "gan",
-    "Vae": "vae",
-    "train_gan": "train_generators",
-    "train_vae": "train_generators",
+    "Classifier": "classifier",
     "Encoder": "encoder",
+    "Gan": "gan",
     "Harmonizer": "harmonizer",
     "Refined": "refiner",
     "Refiner": "refiner",
+    "Vae": "vae",
     "paint": "style",
+    "train_classifier": "classifier",
     "train_encoder": "encoder_training",
+    "train_gan": "train_generators",
     "train_harmonizer": "harmonizing",
     "train_refiner": "train",
+    "train_vae": "train_generators",
 }
 
 

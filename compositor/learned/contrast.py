@@ -117,6 +117,10 @@ class Contrast:
     def restore(self, state: dict[str, Any]) -> None:
         """Nothing else changes."""
 
+    def finished(self) -> bool:
+        """Only when all steps are done."""
+        return False
+
     def step(self, iteration: int, pairs: Pairs) -> dict[str, float]:
         """Learn from pairs; the loss."""
         options = self.options

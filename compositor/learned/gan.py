@@ -163,6 +163,10 @@ class GanTraining:
         """Take up what ``state`` told before."""
         self.told = state.get("told", 0.0)
 
+    def finished(self) -> bool:
+        """Never before the last step."""
+        return False
+
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Teach the judge, then the generator; the losses."""
         real, labels, draws = batch.pictures, batch.labels, batch.draws

@@ -156,6 +156,10 @@ class HarmonizerTraining:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what ``state`` told before."""
 
+    def finished(self) -> bool:
+        """Never before the last step."""
+        return False
+
     def step(self, iteration: int, lesson: Lesson) -> dict[str, float]:
         """Learn from a lesson; the loss, in dB."""
         for group in self.optimizer.param_groups:

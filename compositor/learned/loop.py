@@ -64,6 +64,9 @@ class Learner(Protocol[Batch]):
     def restore(self, state: Record) -> None:
         """Take up what ``state`` told before."""
 
+    def finished(self) -> bool:
+        """Whether to end before the last step; asked after every report."""
+
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Learn from a batch; the losses."""
 
@@ -191,7 +194,7 @@ def run(learner: Learner[Batch], make: Callable[[int], Batch], course: Course, a
     course.processes.wait()  # until all have read it
     start, lines = resumed.get("iteration", 0), resumed.get("log") or [{"iteration": 0, **learner.measure()}]
     began, spent = time.perf_counter(), time.process_time() - resumed.get("cpu_seconds", 0.0)
-    for iteration, batch in _feed(make, course, start):
+    for iteration, batch in _feed(make, course, start) if not learner.finished() else ():
         losses, done = learner.step(iteration, batch), iteration + 1
         if progress and course.processes.first:
             progress("train", done, options.iterations)
@@ -203,6 +206,8 @@ def run(learner: Learner[Batch], make: Callable[[int], Batch], course: Course, a
             state = {**asked, **learner.state(), "iteration": done, "log": lines, "cpu_seconds": time.process_time() - spent}
             write_checkpoint(course.checkpoint, *parts, state)
             _write_log(course.output, lines)
+        if learner.finished():
+            break
     return {**asked, "figures": lines[-1]}
 
 

@@ -115,7 +115,7 @@ class _Showing:
     def __init__(self, training: Any, course: Course, made: Callable[[], NDArray[np.uint8]]) -> None:
         self.training, self.course, self.made = training, course, made
         self.modules, self.optimizers = training.modules, training.optimizers
-        self.state, self.restore, self.step = training.state, training.restore, training.step
+        self.state, self.restore, self.finished, self.step = training.state, training.restore, training.finished, training.step
 
     def measure(self) -> dict[str, Any]:
         """What the training measures."""

@@ -69,6 +69,10 @@ class Training:
         """Take up what ``state`` told before."""
         self.pulls = state.get("pulls", False)
 
+    def finished(self) -> bool:
+        """Only when all steps are done."""
+        return False
+
     def step(self, iteration: int, examples: Examples) -> dict[str, float]:
         """Learn from examples; the losses."""
         options = self.options

@@ -142,6 +142,10 @@ class VaeTraining:
     def restore(self, state: dict[str, Any]) -> None:
         """Nothing to take up."""
 
+    def finished(self) -> bool:
+        """Never before the last step."""
+        return False
+
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Learn from pictures; the losses."""
         options, pictures = self.options, batch.pictures

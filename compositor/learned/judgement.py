@@ -1,0 +1,96 @@
+"""How good a classifier is: how sure it may be, what it confuses, and how each class fares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+__all__ = ["calibration_error", "confusion", "draw_confusion", "fit_temperature", "probabilities", "report_by_class"]
+
+Floats = NDArray[np.floating]
+CELL, MARGIN = 44, 130
+"""Px of a cell of the drawing, and of what stands beside it."""
+BINS = 10
+
+
+def probabilities(scores: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Probabilities of scores, (n, classes): the softmax, the flatter the higher the temperature."""
+    scaled = np.asarray(scores, np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def fit_temperature(scores: Floats, labels: NDArray[np.int64]) -> float:
+    """The temperature at which scores make the truth most likely (Guo and others, «On calibration of modern networks», ICML 2017).
+
+    Parameters
+    ----------
+    scores : (n, classes) float
+        Of pictures that were not learned from.
+    labels : (n,) int
+        The truth.
+    """
+
+    def unlikely(logarithm: float) -> float:
+        told = probabilities(scores, float(np.exp(logarithm)))[np.arange(len(labels)), labels]
+        return float(-np.log(np.maximum(told, 1e-12)).mean())
+
+    return float(np.exp(minimize_scalar(unlikely, bounds=(-3, 3), method="bounded").x))
+
+
+def calibration_error(told: Floats, labels: NDArray[np.int64]) -> float:
+    """By how much a classifier's certainty and how often it is right differ, mean over ten bins of equally many pictures.
+
+    Parameters
+    ----------
+    told : (n, classes) float
+        Probabilities.
+    labels : (n,) int
+        The truth.
+    """
+    sure, right = told.max(1), told.argmax(1) == labels
+    bins = np.array_split(np.argsort(sure, kind="stable"), BINS)
+    return float(sum(abs(sure[one].mean() - right[one].mean()) * len(one) for one in bins if len(one)) / len(labels))
+
+
+def confusion(told: Floats, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many pictures of each class (rows) were taken for which (columns)."""
+    count = told.shape[1]
+    return np.bincount(labels * count + told.argmax(1), minlength=count * count).reshape(count, count)
+
+
+def report_by_class(counts: NDArray[np.int64], classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Of each class: how many of its pictures were found, how many that were taken for it are, both in one, and how many there are."""
+    right, there, taken = counts.diagonal(), counts.sum(1), counts.sum(0)
+    found, true = right / np.maximum(there, 1), right / np.maximum(taken, 1)
+    both = 2 * found * true / np.maximum(found + true, 1e-12)
+    columns = zip(classes, found, true, both, there, strict=True)
+    return {name: {"recall": float(a), "precision": float(b), "f1": float(c), "pictures": int(n)} for name, a, b, c, n in columns}
+
+
+def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.uint8]:
+    """A picture of a confusion matrix, (h, w, 3) uint8, RGB: rows are what pictures show, columns what they were taken for."""
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = MARGIN + CELL * len(classes) + 10
+    drawing = np.full((side, side, 3), 255, np.uint8)
+    for row in range(len(classes)):
+        for column in range(len(classes)):
+            y, x = MARGIN + row * CELL, MARGIN + column * CELL
+            drawing[y : y + CELL - 1, x : x + CELL - 1] = np.round(255 - share[row, column] * np.array([235, 195, 95])).astype(np.uint8)
+            ink = (255, 255, 255) if share[row, column] > 0.5 else (60, 60, 60)
+            _write(drawing, str(counts[row, column]), (x + 6, y + CELL // 2 + 5), ink)
+        _write(drawing, classes[row][:15], (4, MARGIN + row * CELL + CELL // 2 + 5), (0, 0, 0))
+    # Names of columns stand upright: written in a row of their own and turned.
+    beside = np.full((side, MARGIN, 3), 255, np.uint8)
+    for column, name in enumerate(classes):
+        _write(beside, name[:15], (4, side - (MARGIN + column * CELL + CELL // 2) + 5), (0, 0, 0))
+    drawing[:MARGIN, MARGIN:] = np.rot90(beside, -1)[:, MARGIN:]
+    return drawing
+
+
+def _write(drawing: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    cv2.putText(drawing, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)

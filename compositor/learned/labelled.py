@@ -1,0 +1,116 @@
+"""Pictures with labels: a folder for each class."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.errors import OptionError, ReadError
+from compositor.images import read_bytes_checked
+from compositor.images.files import printable
+from compositor.learned.photographs import ENDINGS
+from compositor.learned.pictures import read_picture, shrunk
+
+__all__ = ["Labelled", "square"]
+
+ROOM = 1.25
+"""A picture's shorter side that is kept, as a multiple of the squares that are cut from it."""
+HELD_OUT = 5
+"""Of so many pictures of a class one is kept for measuring."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Labelled:
+    """Pictures and which class each belongs to.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Their names.
+    pixels : tuple of (h, w, 3) uint8
+        RGB, small.
+    labels : (n,) int64
+        Places in ``classes``.
+    names, digests : tuple of str
+        The files, and the SHA-256 of each.
+    left_out : tuple of (str, str)
+        Name and reason of every picture that could not be read.
+    """
+
+    classes: tuple[str, ...]
+    pixels: tuple[NDArray[np.uint8], ...]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str], *, size: int) -> Self:
+        """The pictures of a folder that has a folder for each class.
+
+        Parameters
+        ----------
+        folder : path
+        size : int
+            Px of the squares that will be cut from them.
+
+        Raises
+        ------
+        OptionError
+            There are not at least two classes of two readable pictures each.
+        """
+        place = Path(folder)
+        classes = sorted(one.name for one in place.iterdir() if one.is_dir()) if place.is_dir() else []
+        rows: list[tuple[str, int, str, NDArray[np.uint8]]] = []
+        left_out: list[tuple[str, str]] = []
+        known: set[str] = set()
+        for label, name in enumerate(classes):
+            for path in sorted(path for path in (place / name).rglob("*") if path.suffix.lower() in ENDINGS):
+                called = printable(path.relative_to(place))
+                try:
+                    digest, pixels = hashlib.sha256(read_bytes_checked(path)).hexdigest(), read_picture(path)
+                except ReadError as error:
+                    left_out.append((called, str(error).removeprefix(f"{printable(path.name)}: ")))
+                    logging.getLogger(__name__).warning("%s: %s; it is left out", *left_out[-1])
+                    continue
+                if digest not in known:  # nothing is learned from and measured on
+                    rows.append((digest, label, called, shrunk(pixels, round(ROOM * size))))
+                known.add(digest)
+        counts = np.bincount([label for _, label, _, _ in rows], minlength=len(classes))
+        if len(classes) < 2 or counts.min() < 2:
+            found = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True)) or "none"
+            needed = "give a folder that has a folder for each class, with two pictures or more"
+            raise OptionError(f"{printable(folder)}: its classes are: {found}; {needed}", left_out=tuple(left_out))
+        digests, labels, names, pictures = zip(*rows, strict=True)
+        return cls(tuple(classes), pictures, np.array(labels, np.int64), names, digests, tuple(left_out))
+
+    def parted(self) -> tuple[Self, Self]:
+        """Pictures to learn from and others to measure on; which is where depends on the files' contents only."""
+        held_out = np.zeros(len(self.labels), bool)
+        for label in range(len(self.classes)):
+            mine = sorted(np.flatnonzero(self.labels == label), key=lambda place: self.digests[place])
+            held_out[mine[: max(1, len(mine) // HELD_OUT)]] = True
+        return self.some(np.flatnonzero(~held_out)), self.some(np.flatnonzero(held_out))
+
+    def some(self, places: NDArray[np.int64]) -> Self:
+        """Those at these places."""
+        pixels, names, digests = (tuple(row[place] for place in places) for row in (self.pixels, self.names, self.digests))
+        return dataclasses.replace(self, pixels=pixels, labels=self.labels[places], names=names, digests=digests)
+
+    def manifest(self) -> dict[str, str]:
+        """SHA-256 and name of every picture."""
+        return dict(zip(self.digests, self.names, strict=True))
+
+
+def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The middle of a picture, (size, size, 3)."""
+    small = shrunk(pixels, size, size)
+    top, left = ((length - size) // 2 for length in small.shape[:2])
+    return small[top : top + size, left : left + size]

@@ -1,0 +1,141 @@
+"""Recognition: a classifier learns classes of a folder, is as sure as it may be, and names what it cannot read."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra «learned» is not installed")
+pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
+
+from compositor.cli.entry import run
+from compositor.errors import OptionError
+from compositor.images import open_photo, write_image
+from compositor.learned import Classifier, train_classifier
+from compositor.learned.judgement import calibration_error, confusion, draw_confusion, fit_temperature, probabilities, report_by_class
+from compositor.learned.labelled import Labelled
+from compositor.learned.recognition import make_batch
+from compositor.options import ClassifierOptions
+
+SMALL = {"iterations": 60, "report_every": 20, "batch": 12, "size": 32, "start": "scratch", "threads": 2, "rate": 0.01}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    from compositor.learned.device import torch_threads
+
+    with torch_threads(1):
+        yield
+
+
+def striped(seed: int, *, upright: bool) -> np.ndarray:
+    """Stripes of some width and colours, lying or upright."""
+    noise = np.random.default_rng(seed)
+    y, x = np.indices((40, 48))
+    stripes = np.sin((x if upright else y) * noise.uniform(0.7, 1.2) + noise.uniform(0, 6))[..., None]
+    colours = noise.uniform(60, 200, 3) + stripes * noise.uniform(20, 50, 3) + noise.normal(0, 8, (40, 48, 3))
+    return np.clip(colours, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Upright stripes and fewer lying ones, and what is no picture."""
+    place = tmp_path_factory.mktemp("stripes")
+    for name, upright, count in (("lying", False, 12), ("upright", True, 24)):
+        (place / name).mkdir()
+        for seed in range(count):
+            write_image(place / name / f"{seed}.png", striped(seed + 100 * upright, upright=upright))
+    (place / "lying" / "broken.jpg").write_bytes(b"no picture")
+    return place
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "stripes.safetensors"
+    return path, train_classifier(folder, path, **SMALL)
+
+
+def test_classifier_learns_and_tells_how_good_it_is(trained):
+    path, record = trained
+    assert record["classes"] == ["lying", "upright"]
+    assert record["figures"]["right_by_class"] >= 0.75  # of stripes that nobody could confuse
+    assert [one[0] for one in record["left_out"]] == ["lying/broken.jpg"]
+    assert {name: one["pictures"] for name, one in record["by_class"].items()} == {"lying": 2, "upright": 4}
+    assert open_photo(path.with_suffix(".confusion.png")).size[0] > 100
+    assert "| upright |" in path.with_suffix(".md").read_text()
+    told = Classifier.load(path, device="cpu")([striped(seed, upright=upright) for seed in range(500, 510) for upright in (False, True)])
+    np.testing.assert_allclose(told.sum(1), 1, atol=1e-9)
+    assert (told.argmax(1) == np.tile([0, 1], 10)).mean() >= 0.75
+
+
+def test_stopped_training_goes_on_to_the_same_bytes(trained, folder, tmp_path):
+    path = tmp_path / "stopped.safetensors"
+
+    def stop(_stage, done, _total):
+        if done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_classifier(folder, path, progress=stop, **SMALL)
+    train_classifier(folder, path, **SMALL)
+    assert path.read_bytes() == trained[0].read_bytes()
+
+
+def test_classify_tells_probabilities_and_names_what_it_cannot_read(trained, folder, capsys):
+    weights = ["--weights", str(trained[0]), "--device", "cpu"]
+    assert run(["classify", str(folder / "lying"), *weights, "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in told["left_out"]] == ["broken.jpg"]
+    assert len(told["pictures"]) == 12
+    for one in told["pictures"]:
+        assert one["probability"] == max(one["probabilities"].values()) == one["probabilities"][one["class"]]
+    assert run(["classify", str(folder / "lying" / "broken.jpg"), *weights]) == 1
+
+
+def test_batches_show_every_picture_before_any_comes_twice(folder):
+    learned, held_out = Labelled.read(folder, size=32).parted()
+    assert not set(learned.digests) & set(held_out.digests)
+    options = ClassifierOptions(batch=10, size=32)
+    batches = [make_batch(learned, number, options) for number in range(3)]
+    assert len(learned.labels) == 30
+    assert sum(int((labels == 0).sum()) for _, labels in batches) == 10
+    again = make_batch(learned, 1, options)
+    assert (again[0] == batches[1][0]).all()
+    assert (again[0] != batches[2][0]).any()
+
+
+@pytest.mark.parametrize("missing", ["nothing", "one class", "one picture"])
+def test_folders_without_classes_are_refused(tmp_path, missing):
+    if missing != "nothing":
+        (tmp_path / "one").mkdir()
+        write_image(tmp_path / "one" / "0.png", striped(0, upright=True))
+    if missing == "one picture":
+        (tmp_path / "two").mkdir()
+        write_image(tmp_path / "two" / "0.png", striped(1, upright=True))
+    with pytest.raises(OptionError, match="folder for each class"):
+        train_classifier(tmp_path, tmp_path / "weights.safetensors", **SMALL)
+
+
+def test_temperature_makes_certainty_true(generator):
+    """Labels are drawn by probabilities; scores that are three times too bold are found to be."""
+    scores = generator.normal(0, 1.5, (4000, 4))
+    labels = np.array([generator.choice(4, p=row) for row in probabilities(scores)])
+    temperature = fit_temperature(3 * scores, labels)
+    assert temperature == pytest.approx(3, rel=0.1)  # of 4000 pictures
+    bold, calm = probabilities(3 * scores), probabilities(3 * scores, temperature)
+    assert calibration_error(calm, labels) < 0.03 < 0.1 < calibration_error(bold, labels)
+
+
+def test_confusion_counts_and_reports():
+    told = np.eye(3)[[0, 0, 1, 2, 2, 2]]
+    counts = confusion(told, np.array([0, 0, 0, 1, 2, 2]))
+    np.testing.assert_array_equal(counts, [[2, 1, 0], [0, 0, 1], [0, 0, 2]])
+    report = report_by_class(counts, ["a", "b", "c"])
+    assert report["a"] == {"recall": pytest.approx(2 / 3), "precision": 1, "f1": pytest.approx(0.8), "pictures": 3}
+    assert report["b"]["f1"] == 0
+    drawing = draw_confusion(counts, ["a", "b", "c"])
+    other = draw_confusion(counts.T.copy(), ["a", "b", "c"])
+    assert drawing.shape == other.shape
+    assert (drawing != other).any()
