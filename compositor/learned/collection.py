@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.encoding import full_scale
 from compositor.errors import OptionError, ReadError
-from compositor.images import open_photo, read_bytes_checked
+from compositor.images import read_bytes_checked
 from compositor.images.files import printable
+from compositor.learned.labelled import square
 from compositor.learned.photographs import ENDINGS, HELD_OUT
+from compositor.learned.pictures import read_picture
 
 __all__ = ["Collection"]
 
@@ -136,7 +136,7 @@ def _read(found: Sequence[tuple[str, Path]], classes: tuple[str, ...], size: int
     def one(entry: tuple[str, Path]) -> _Entry | tuple[str, str]:
         name, path = entry
         try:
-            content, pixels = read_bytes_checked(path), _square(path, size)
+            content, pixels = read_bytes_checked(path), square(read_picture(path), size)
         except ReadError as error:
             return printable(path.name), str(error).removeprefix(f"{printable(path.name)}: ")
         return _Entry(str(path), hashlib.sha256(content).hexdigest(), classes.index(name), pixels)
@@ -150,24 +150,6 @@ def _read(found: Sequence[tuple[str, Path]], classes: tuple[str, ...], size: int
                 left_out.append(result)
                 logger.warning("%s: %s; it is left out", *result)
     return read
-
-
-def _square(path: Path, size: int) -> NDArray[np.uint8]:
-    """The middle square of a picture, (size, size, 3)."""
-    photo = open_photo(path)
-    w, h = photo.size
-    # Decoded small where the format allows it, but its shorter side no shorter than the square's.
-    scale = min(1.0, 2 * size / min(w, h))
-    pixels = photo.reduced(w * h * scale**2 / 1e6).pixels if scale < 1 else photo.full().pixels
-    if pixels.dtype != np.uint8:
-        pixels = np.clip(np.round(pixels * (255 / full_scale(pixels.dtype))), 0, 255).astype(np.uint8)
-    h, w = pixels.shape[:2]
-    side = min(w, h)
-    top, left = (h - side) // 2, (w - side) // 2
-    square = pixels[top : top + side, left : left + side]
-    if side != size:
-        square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
-    return np.ascontiguousarray(square, np.uint8)
 
 
 def _collected(entries: Sequence[_Entry], classes: tuple[str, ...], size: int) -> Collection:
