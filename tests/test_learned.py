@@ -423,16 +423,16 @@ def test_fewer_tiles_at_a_time_where_memory_runs_out(credulous, monkeypatch):
 
 
 @pytest.mark.parametrize("message", ["CUDA out of memory", "MPS backend out of memory"])
-def test_the_cpu_goes_on_where_a_gpu_has_no_memory(monkeypatch, caplog, message):
-    layers, move = two_layers(1.1, 2), torch.Tensor.to
-    expected = Refiner.load(device="cpu")(layers)
+def test_the_cpu_goes_on_where_a_gpu_has_no_memory(credulous, monkeypatch, caplog, message):
+    layers, move, network = two_layers(1.1, 2), torch.Tensor.to, random_network()
+    expected = Refiner(network, device="cpu")(layers)
 
     def full(tensor, *args, **options):
         if "cuda" in args:
             raise torch.OutOfMemoryError(message) if message.startswith("CUDA") else RuntimeError(message)
         return move(tensor, *args, **options)
 
-    refiner = Refiner.load(device="cpu")
+    refiner = Refiner(network, device="cpu")
     refiner.device = "cuda"
     monkeypatch.setattr(torch.Tensor, "to", full)
     np.testing.assert_array_equal(refiner(layers).pixels, expected.pixels)
