@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from compositor.learned.strips import Strip, dilate
+from compositor.learned.strips import Strip, average, dilate
 
 __all__ = ["Verdict", "judge"]
 
@@ -108,10 +108,7 @@ def _detail(pixels: Tensor) -> Tensor:
 
 def _mean(pixels: Tensor, side: int) -> Tensor:
     """Means over squares."""
-    if side == 1:
-        return pixels
-    padded = functional.pad(pixels, (side // 2,) * 4, mode="replicate")
-    return functional.avg_pool2d(functional.avg_pool2d(padded, (1, side), stride=1), (side, 1), stride=1)
+    return pixels if side == 1 else average(pixels, side)
 
 
 def _gradient(pixels: Tensor, step: int) -> Tensor:
