@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.learned.pictures import shrunk
-from compositor.register.features import detect_sift
 
 __all__ = ["Words"]
 
-SHORT_SIDE, MOST = 160, 300
-"""Px at which features are looked for, and how many of a picture."""
+SHORT_SIDE, MOST, CONTRAST = 128, 300, 0.02
+"""Px at which features are looked for, how many of a picture, and how faint they may be."""
 AXES, WORDS, ROUNDS, SAMPLE = 48, 32, 15, 20_000
 """Axes that are kept, size of the vocabulary, rounds in which it is made, and features it is made of."""
 Floats = NDArray[np.float32]
@@ -79,8 +78,11 @@ class Words:
 
 def _features(pixels: NDArray[np.uint8]) -> Floats:
     """Descriptors of a picture's strongest features, (n, 128)."""
-    gray = cv2.cvtColor(shrunk(pixels, SHORT_SIDE), cv2.COLOR_RGB2GRAY)
-    return np.asarray(detect_sift(np.asarray(gray, np.uint8), None, MOST)[1], np.float32)
+    sift = cv2.SIFT_create(MOST, contrastThreshold=CONTRAST, enable_precise_upscale=True)  # type: ignore[attr-defined]
+    descriptors = sift.detectAndCompute(cv2.cvtColor(shrunk(pixels, SHORT_SIDE), cv2.COLOR_RGB2GRAY), None)[1]
+    if descriptors is None:
+        return np.zeros((0, 128), np.float32)
+    return np.asarray(np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)), np.float32)
 
 
 def _nearest(placed: Floats, centres: Floats) -> NDArray[np.int64]:
