@@ -99,6 +99,12 @@ def test_torch_lives_in_learned(file):
     assert not {name.split(".")[0] for name in imports(SOURCES[file])} & {"torch", "safetensors", "kornia"}
 
 
+@pytest.mark.parametrize("file", [file for file in SOURCES if unit(file) == "learned"])
+def test_learned_does_without_scipy(file):
+    """Commands start without SciPy's linear algebra (``cli.entry.start_lean``), which most of SciPy cannot be imported without."""
+    assert "scipy" not in {name.split(".")[0] for name in imports(SOURCES[file])}
+
+
 HEAVY = {"cv2", "numba", "torch", "scipy", "numpy", "skimage", "rich", "PIL"}
 
 
