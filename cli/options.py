@@ -21,7 +21,9 @@ __all__ = ["Command", "as_typed", "model_files", "options_from"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 RECORDS = [record for record in map(vars(options).get, options.__all__) if isinstance(record, type) and issubclass(record, RunOptions)]
-NAMES = sorted({field.name for record in RECORDS for field in dataclasses.fields(record)} | {"overwrite", "mask", "limit"})
+NAMES = sorted(
+    {field.name for record in RECORDS for field in dataclasses.fields(record)} | {"overwrite", "mask", "limit", "owner", "seams", "of"}
+)
 QUOTES = ("'", '"')
 VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|True|False|-?[0-9.]+(?:e[-+]?[0-9]+)?(?![\w.])"""
 """Text, a truth or a number, as Python writes it."""

@@ -315,7 +315,7 @@ def _check_refine(refine: object, options: ComposeOptions) -> None:
         raise OptionError(f"refine is a {type(refine).__name__}; give a callable such as compositor.close_seam")
     if options.blend in ("feather", "poisson"):
         raise OptionError(
-            f"blend={options.blend!r} does not go with refine, which draws photos anew beside seams; take blend='multiband' or 'none'"
+            f"blend={options.blend!r} does not go with refine, which draws photos anew beside seams; take blend='multiband' or blend='none'"
         )
 
 

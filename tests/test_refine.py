@@ -133,6 +133,8 @@ def test_the_command_reads_owners_and_lines(scene, owner, tmp_path, capfd):
         ({}, "either owner= or seams="),
         ({"owner": np.zeros((5, 5), np.int8)}, "it has to be as large"),
         ({"owner": np.zeros(SIZE, np.int8)}, "no two parts"),
+        ({"owner": np.zeros(SIZE, np.int8), "seams": np.zeros(SIZE, np.bool_)}, "both"),
+        ({"owner": np.arange(SIZE[0] * SIZE[1]).reshape(SIZE)}, "one gray or colour for each photo"),
         ({"seams": np.zeros((5, 5, 3), np.bool_)}, "of shape"),
         ({"owner": np.zeros(SIZE, np.float32)}, "whole numbers"),
     ],
@@ -140,6 +142,15 @@ def test_the_command_reads_owners_and_lines(scene, owner, tmp_path, capfd):
 def test_what_tells_no_seams_is_refused(scene, given, said):
     with pytest.raises(compositor.OptionError, match=said):
         compositor.refine(stored(scene, np.uint8), **given)
+
+
+def test_colours_of_16_bits_are_owners(scene, tmp_path):
+    owner = np.zeros((*SIZE, 3), np.uint16)
+    owner[:, : SIZE[1] // 2, 2], owner[:, SIZE[1] // 2 :, 0] = 65535, 65535
+    write_image(tmp_path / "owner.png", owner)
+    refined = compositor.refine(stored(scene, np.uint8), owner=tmp_path / "owner.png")
+    halves = np.repeat([[0] * (SIZE[1] // 2) + [1] * (SIZE[1] - SIZE[1] // 2)], SIZE[0], axis=0)
+    np.testing.assert_array_equal(refined.pixels, compositor.refine(stored(scene, np.uint8), owner=halves).pixels)
 
 
 def test_the_command_needs_seams(tmp_path, capfd):

@@ -20,8 +20,10 @@ from compositor.types import Photo, Pixels
 __all__ = ["Levelled", "refine"]
 
 Picture = str | os.PathLike[str] | NDArray[Any]
-FEWEST = 2
-"""Parts that a picture with a seam has."""
+FEWEST, MOST = 2, 4096
+"""Parts that a picture with a seam has, at least and at most."""
+COLOURED = 1 << 48
+"""What is added to the number of a colour, so that it is none of a gray."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +90,8 @@ def refine(picture: Picture | Photo, *, owner: Picture | None = None, seams: Pic
     elif seams is not None and owner is None:
         parts, called = _parted(seams), "seams"
     else:
-        raise OptionError("a picture does not tell where its seams are; give either owner= or seams=")
+        found = "a picture does not tell where its seams are" if owner is None else "owner= and seams= both tell where seams are"
+        raise OptionError(f"{found}; give either owner= or seams=")
     photo = open_source(picture)
     decoded = photo.full()
     if parts.shape != decoded.pixels.shape[:2]:
@@ -98,8 +101,11 @@ def refine(picture: Picture | Photo, *, owner: Picture | None = None, seams: Pic
         parts = np.where(decoded.mask, parts, -1)
     if seams is not None:
         parts = snap_seams(decoded.pixels, parts).astype(np.int64)
-    if len(np.unique(parts[parts >= 0])) < FEWEST:
+    count = len(np.unique(parts[parts >= 0]))
+    if count < FEWEST:
         raise OptionError(f"{called}= shows no two parts of the panorama; between which seams are to be refined is not known")
+    if count > MOST:
+        raise OptionError(f"{called}= shows {count} parts, at most {MOST} are refined; give one with one gray or colour for each photo")
     pixels, levels = level_seams(decoded.pixels, parts)
     return Levelled(pixels, (pixels != decoded.pixels).any(axis=2), tuple(levels), decoded.mask, photo.metadata)
 
@@ -114,7 +120,8 @@ def _owners(source: Picture) -> NDArray[np.int64]:
     if decoded.pixels.dtype.kind != "u":
         raise OptionError(f"owner= is a picture of {decoded.pixels.dtype}; give one of 8 or 16 bits")
     colours = decoded.pixels.astype(np.int64)
-    codes = np.where((colours == colours[..., :1]).all(axis=2), colours[..., 0], (colours << np.array([16, 32, 48])).sum(axis=2))
+    gray = (colours == colours[..., :1]).all(axis=2)
+    codes = np.where(gray, colours[..., 0], COLOURED + (colours << np.array([0, 16, 32])).sum(axis=2))
     return np.where(codes > 0 if decoded.mask is None else (codes > 0) & decoded.mask, codes - 1, -1)
 
 

@@ -9,7 +9,6 @@ smoothest continuation from the seam, and fades out; where a seam does not show 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -24,6 +23,8 @@ __all__ = ["SeamLevel", "level_seams", "snap_seams"]
 Floats = NDArray[np.float32]
 Owners = NDArray[np.integer[Any]]
 Places = NDArray[np.intp]
+Offset = tuple[int, int, Floats]
+"""Column and row of its first cell, and what is added from there on, (h, w, 3)."""
 
 NEAREST, FARTHEST = 1, 8
 """Pixels from the border to the first and last that lines are laid through; the very first may be mixed of both sides."""
@@ -93,7 +94,7 @@ def level_seams(pixels: Pixels, owner: Owners) -> tuple[Pixels, list[SeamLevel]]
     h, w = owner.shape
     white, reach = np.float32(full_scale(pixels.dtype)), float(np.clip(REACH * h, LEAST_REACH, LARGEST_REACH))
     size = -(-h // CELL), -(-w // CELL)
-    offsets: dict[int, Floats] = {}
+    offsets: dict[int, list[Offset]] = {}
     seams = []
     for (first, second), places in sorted(_borders(owner).items()):
         steps, across = _steps(pixels, places, white)
@@ -101,8 +102,10 @@ def level_seams(pixels: Pixels, owner: Owners) -> tuple[Pixels, list[SeamLevel]]
         at = places[:, 0] // CELL, places[:, 1] // CELL
         helps = _helps(across, found[at], at, size)
         field = _spread(found * helps[..., None], at, size, reach)
+        left, top, width, height = cv2.boundingRect(field.any(axis=2).view(np.uint8))
+        part = field[top : top + height, left : left + width].copy()
         for k, half in ((first, np.float32(-0.5)), (second, np.float32(0.5))):
-            offsets[k] = offsets.get(k, np.float32(0)) + half * field
+            offsets.setdefault(k, []).append((left, top, half * part))
         seams.append(_told(first, second, across, (found * helps[..., None])[at]))
     return _changed(pixels, owner, offsets, white), seams
 
@@ -138,44 +141,45 @@ def snap_seams(pixels: Pixels, owner: Owners) -> Owners:
 
 def _borders(owner: Owners) -> dict[tuple[int, int], Places]:
     """Where owners meet: by pair, (n, 4) row and column of the first one's pixel at the border and the step from there to the second's."""
-    found: dict[tuple[int, int], list[Places]] = {}
+    found = []
     h, w = owner.shape
     for down, across in ((0, 1), (1, 0)):
         one, other = owner[: h - down, : w - across], owner[down:, across:]
         rows, columns = np.nonzero((one != other) & (one >= 0) & (other >= 0))
-        ends = np.stack([one[rows, columns], other[rows, columns]], 1).astype(np.int64)
-        for pair in np.unique(np.sort(ends, axis=1), axis=0):
-            for turned in (False, True):
-                here = (ends == (pair[::-1] if turned else pair)).all(axis=1)
-                place = np.stack([rows[here] + down * turned, columns[here] + across * turned], 1)
-                towards = np.broadcast_to(np.array([down, across]) * (-1 if turned else 1), place.shape)
-                found.setdefault((int(pair[0]), int(pair[1])), []).append(np.concatenate([place, towards], 1))
-    joined = {pair: np.concatenate(parts) for pair, parts in found.items()}
-    return {pair: kept for pair, places in joined.items() if len(kept := _clear(owner, pair, places))}
+        first, second = one[rows, columns].astype(np.int64), other[rows, columns].astype(np.int64)
+        turned = first > second
+        towards = np.where(turned, -1, 1)
+        place = [rows + down * turned, columns + across * turned, down * towards, across * towards]
+        found.append(np.stack([np.minimum(first, second), np.maximum(first, second), *place], axis=1))
+    whole = _clear(owner, np.concatenate(found))
+    # One sort parts them by pair, however many there are.
+    whole = whole[np.lexsort((whole[:, 1], whole[:, 0]))]
+    starts = np.flatnonzero((np.diff(whole[:, :2], axis=0, prepend=-1) != 0).any(axis=1))
+    return {(int(part[0, 0]), int(part[0, 1])): part[:, 2:] for part in np.split(whole, starts[1:]) if len(part)}
 
 
-def _clear(owner: Owners, pair: tuple[int, int], places: Places) -> Places:
-    """The places beside which each side shows one owner as far as is looked."""
+def _clear(owner: Owners, borders: Places) -> Places:
+    """Of (n, 6) both owners and a place, those beside which each side shows one owner as far as is looked."""
     h, w = owner.shape
-    clear = np.ones(len(places), np.bool_)
+    clear = np.ones(len(borders), np.bool_)
     for k in range(FARTHEST + 1):
-        for rows, columns, whose in _sides(places, k, pair):
+        for (rows, columns), whose in zip(_sides(borders[:, 2:], k), (borders[:, 0], borders[:, 1]), strict=True):
             clear &= (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
-            clear[clear] = owner[rows[clear], columns[clear]] == whose
-    return places[clear]
+            clear[clear] = owner[rows[clear], columns[clear]] == whose[clear]
+    return borders[clear]
 
 
-def _sides(places: Places, k: int, pair: tuple[int, int]) -> Iterator[tuple[Places, Places, int]]:
-    """Rows and columns of the pixels k from the border on the side of either owner."""
-    yield places[:, 0] - k * places[:, 2], places[:, 1] - k * places[:, 3], pair[0]
-    yield places[:, 0] + (k + 1) * places[:, 2], places[:, 1] + (k + 1) * places[:, 3], pair[1]
+def _sides(places: Places, k: int) -> tuple[tuple[Places, Places], tuple[Places, Places]]:
+    """Rows and columns of the pixels k from the border on the side of the first and of the second owner."""
+    first = places[:, 0] - k * places[:, 2], places[:, 1] - k * places[:, 3]
+    return first, (places[:, 0] + (k + 1) * places[:, 2], places[:, 1] + (k + 1) * places[:, 3])
 
 
 def _differences(pixels: Pixels, places: Places, white: np.float32) -> Floats:
     """By how much pixels of the first side are above those as far from the border on the second: (k, n, 3) by distance, 0..1."""
     apart = []
     for k in range(FARTHEST + 1):
-        one, other = (pixels[rows, columns].astype(np.float32) for rows, columns, _ in _sides(places, k, (0, 0)))
+        one, other = (pixels[side].astype(np.float32) for side in _sides(places, k))
         apart.append((one - other) / white)
     return np.stack(apart)
 
@@ -253,24 +257,39 @@ def _spread(steps: Floats, at: tuple[Places, Places], size: tuple[int, int], rea
     return np.asarray(levels[0][0] * (left * left * (3 - 2 * left))[..., None], np.float32)
 
 
-def _changed(pixels: Pixels, owner: Owners, offsets: dict[int, Floats], white: np.float32) -> Pixels:
+def _changed(pixels: Pixels, owner: Owners, offsets: dict[int, list[Offset]], white: np.float32) -> Pixels:
     """The picture with each owner's offset, by cell, added to what it shows."""
     out, (h, w) = pixels.copy(), owner.shape
-    for k, offset in offsets.items():
-        for top in range(0, h, ROWS):
-            rows = slice(top, min(top + ROWS, h))
-            mine = owner[rows] == k
+    for k, parts in offsets.items():
+        left, top, offset = _together(parts, (-(-h // CELL), -(-w // CELL)))
+        # A cell more on each side, where nothing is added.
+        columns = slice(max((left - 1) * CELL, 0), min((left + offset.shape[1] + 1) * CELL, w))
+        first, last = max((top - 1) * CELL, 0), min((top + offset.shape[0] + 1) * CELL, h)
+        # Where the pixels' centres lie among the cells': what cv2.resize would do to all of them.
+        x = (np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5) / CELL - 0.5 - left
+        for begin in range(first, last, ROWS):
+            rows = slice(begin, min(begin + ROWS, last))
+            mine = owner[rows, columns] == k
             if not mine.any():
                 continue
-            # Where the rows' centres lie among the cells': what cv2.resize would do to all of them.
-            y = (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) / CELL - 0.5
-            x = (np.arange(w, dtype=np.float32) + 0.5) / CELL - 0.5
-            columns, lines = (np.ascontiguousarray(np.broadcast_to(place, mine.shape)) for place in (x, y[:, None]))
-            change = cv2.remap(offset, columns, lines, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            y = (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) / CELL - 0.5 - top
+            across, down = (np.ascontiguousarray(np.broadcast_to(place, mine.shape)) for place in (x, y[:, None]))
+            change = cv2.remap(offset, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             there = mine & change.any(axis=2)
-            after = out[rows][there] + change[there] * white
-            out[rows][there] = after if out.dtype == np.float32 else np.clip(np.rint(after), 0, white).astype(out.dtype)
+            after = out[rows, columns][there] + change[there] * white
+            out[rows, columns][there] = after if out.dtype == np.float32 else np.clip(np.rint(after), 0, white).astype(out.dtype)
     return out
+
+
+def _together(parts: list[Offset], size: tuple[int, int]) -> Offset:
+    """The sum of an owner's offsets, with a cell of nothing around it inside the picture, so that it goes over into none."""
+    left, top = max(min(x for x, _, _ in parts) - 1, 0), max(min(y for _, y, _ in parts) - 1, 0)
+    right = min(max(x + field.shape[1] for x, _, field in parts) + 1, size[1])
+    bottom = min(max(y + field.shape[0] for _, y, field in parts) + 1, size[0])
+    whole = np.zeros((bottom - top, right - left, 3), np.float32)
+    for x, y, field in parts:
+        whole[y - top : y - top + field.shape[0], x - left : x - left + field.shape[1]] += field
+    return left, top, whole
 
 
 def _told(first: int, second: int, across: Floats, taken: Floats) -> SeamLevel:
