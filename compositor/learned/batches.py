@@ -8,12 +8,12 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from compositor.learned.collection import Collection
 
-__all__ = ["FINEST", "SMALLEST", "Batch", "PictureShape", "as_pixels", "as_tensor", "draw_batch", "sheet", "way"]
+__all__ = ["FINEST", "SMALLEST", "Batch", "PictureShape", "as_pixels", "as_tensor", "draw_batch", "growing", "sheet", "way"]
 
 SHIFT = 16
 """Pictures are shifted by at most a side's so-manieth part, so that there seem to be more of them."""
@@ -35,6 +35,18 @@ class PictureShape:
         """Channels from half size to the coarsest maps; at full size, where each costs most, there are few."""
         halvings = (self.size // SMALLEST).bit_length() - 1
         return [min(self.channels * 2**k, self.most) for k in range(halvings)]
+
+
+def growing(before: int, after: int) -> nn.Sequential:
+    """Twice the resolution: a convolution whose channels become four pixels each.
+
+    All four begin alike, or pictures would begin as grids and take long to lose them (Aitken and others, arXiv:1707.02937).
+    """
+    convolution = nn.Conv2d(before, 4 * after, 3, padding=1)
+    with torch.no_grad():
+        for part in (convolution.weight, convolution.bias):
+            part.copy_(part[::4].repeat_interleave(4, dim=0))
+    return nn.Sequential(convolution, nn.PixelShuffle(2))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from compositor.errors import OptionError
 from compositor.learned.average import follow
-from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, way
+from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, growing, way
 from compositor.learned.device import choose_device
 from compositor.learned.processes import average_gradients
 from compositor.learned.vary import vary
@@ -63,7 +63,7 @@ class Generator(nn.Module):
         self.classes = nn.Embedding(shape.classes, shape.numbers)
         self.enter = nn.Linear(2 * shape.numbers, widths[-1] * SMALLEST**2)
         self.stages = nn.ModuleList([_Grow(before, after) for before, after in pairwise(widths[::-1])])
-        self.finest, self.leave = nn.Conv2d(widths[0], 4 * FINEST, 3, padding=1), nn.Conv2d(FINEST, 3, 3, padding=1)
+        self.finest, self.leave = growing(widths[0], FINEST), nn.Conv2d(FINEST, 3, 3, padding=1)
 
     def forward(self, numbers: Tensor, labels: Tensor) -> Tensor:
         """Pictures.
@@ -84,7 +84,7 @@ class Generator(nn.Module):
         maps = self.enter(told).view(len(numbers), -1, SMALLEST, SMALLEST)
         for stage in self.stages:
             maps = stage(maps)
-        maps = functional.pixel_shuffle(self.finest(functional.leaky_relu(maps, 0.2)), 2)
+        maps = self.finest(functional.leaky_relu(maps, 0.2))
         return torch.tanh(self.leave(functional.leaky_relu(maps, 0.2)))
 
 
@@ -94,11 +94,11 @@ class _Grow(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(max(1, before // 16), before)
-        self.grow = nn.Conv2d(before, 4 * after, 3, padding=1)
+        self.grow = growing(before, after)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps of twice the size."""
-        return functional.pixel_shuffle(self.grow(functional.leaky_relu(self.norm(maps), 0.2)), 2)
+        return torch.as_tensor(self.grow(functional.leaky_relu(self.norm(maps), 0.2)))
 
 
 class Judge(nn.Module):

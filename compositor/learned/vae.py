@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from compositor.errors import OptionError
 from compositor.learned.average import follow
-from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor, way
+from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor, growing, way
 from compositor.learned.collection import Collection
 from compositor.learned.device import choose_device
 from compositor.learned.processes import average_gradients
@@ -69,8 +69,8 @@ class VaeNetwork(nn.Module):
         self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(deepest, 2 * shape.numbers))
         up: list[nn.Module] = [nn.Linear(shape.numbers, deepest), nn.Unflatten(1, (widths[-1], SMALLEST, SMALLEST)), _Refine(widths[-1])]
         for before, after in pairwise(widths[::-1]):
-            up += [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), _Refine(after)]
-        finest = [nn.Conv2d(widths[0], 4 * FINEST, 3, padding=1), nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(FINEST, 3, 3, padding=1)]
+            up += [growing(before, after), _Refine(after)]
+        finest = [growing(widths[0], FINEST), nn.SiLU(), nn.Conv2d(FINEST, 3, 3, padding=1)]
         self.decoder = nn.Sequential(*up, *finest)
         self.register_buffer("middle", torch.zeros(shape.numbers))
         self.register_buffer("root", torch.eye(shape.numbers))
