@@ -4,8 +4,9 @@ At every size of a pyramid the picture is changed, by gradient descent, until th
 alike: the sliced Wasserstein distance between them, or between features of them, falls (Rabin et al., «Wasserstein barycenter and its
 application to texture mixing», SSVM 2011; Heitz et al., «A sliced Wasserstein loss for neural texture synthesis», CVPR 2021; Elnekave and
 Weiss, «Generating natural images with direct patch distributions matching», ECCV 2022). Random filters will do as features where they are
-orthogonal and drawn anew now and then: nothing then can be right for a few of them only. Two more terms hold the picture together: its
-lines, as luma divided by its local contrast, and its colours on the whole, which are those of the colour transfer.
+orthogonal and drawn anew now and then: nothing then can be right for a few of them only. More terms hold the picture together: its
+lines, as luma divided by its local contrast; its colours on the whole, which are those of the colour transfer; its chroma nearby; and the
+colour of every pixel where it is plain.
 
 Sizes up to ``WHOLE`` are painted at once. Larger ones are painted in tiles that overlap, each towards those patches of the style that go
 with the colours it has by then: a tile of sky is not asked to show all that is in the style.
@@ -50,9 +51,12 @@ BANDS = 5
 """Of the pyramid whose parts are what descends: what is wanted of many pixels together moves them together, instead of each as noise."""
 RATE = 0.02
 """Of Adam, in encoded values."""
-LINES, COLORS, CHROMA = 0.08, 10.0, 3.0
+LINES, COLORS, CHROMA = 0.32, 10.0, 4.0
 """Weights beside the distance of the patches: of the term for lines, at full detail; for colours on the whole; and for chroma nearby, which
 would otherwise take upon itself, as confetti, what luma is kept from."""
+PLAIN, STILL = 2.0, 0.02
+"""Weight, at full detail, of the colours of every pixel where the picture is plain, and of their chroma once more in its own weight, lest a
+sky be filled with marks, confetti and halos; and the changes, in encoded values, at which it is half as plain as can be."""
 KEPT = 0.5
 """How much of the picture's own fine detail each finer size begins with, at full detail."""
 
@@ -133,6 +137,7 @@ class _Canvas:
         """The picture after so many steps; ``alike`` compares with patches of the style that have the picture's colours."""
         bands = [band.requires_grad_() for band in _split(x)]
         lines, colors, chroma = _lines(self.picture), _smooth(self.colored), _chroma(self.colored)
+        plain = PLAIN * self.detail * _plain(self.picture)
         places = None if self.where is None else self.where.flatten().nonzero()[:, 0]
         descent = torch.optim.Adam(bands, lr=RATE, betas=(0.8, 0.95))
         for step in range(steps):
@@ -145,7 +150,8 @@ class _Canvas:
             loss = sum((self._apart(maps, own, places) for maps, own in zip(features(x), wanted, strict=True)), x.new_zeros(()))
             loss = loss + LINES * self.detail * ((_lines(x) - lines) ** 2).mean()
             loss = loss + COLORS * ((_smooth(x) - colors) ** 2).mean()
-            loss = loss + CHROMA * ((_chroma(x) - chroma) ** 2).mean()
+            loss = loss + CHROMA * ((1 + plain) * (_chroma(x) - chroma) ** 2).mean()
+            loss = loss + (plain * (x - self.colored) ** 2).mean()
             loss = loss + 10 * (x - x.clamp(0, 1)).square().mean()
             loss.backward()
             descent.step()
@@ -268,6 +274,12 @@ def _lines(x: torch.Tensor) -> torch.Tensor:
     luma = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
     apart = luma - _smooth(luma)
     return apart / (_smooth(apart**2) + 1e-3).sqrt()
+
+
+def _plain(x: torch.Tensor) -> torch.Tensor:
+    """How plain a picture is around every pixel: 1 where nothing changes, a half where changes are ``STILL``, (1, 1, h, w)."""
+    changes = _blurred(_blurred(((x - _blurred(_blurred(x))) ** 2).mean(1, keepdim=True)))
+    return STILL**2 / (STILL**2 + changes)
 
 
 def _chroma(x: torch.Tensor) -> torch.Tensor:
