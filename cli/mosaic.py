@@ -13,7 +13,7 @@ import compositor
 from compositor.cli.console import Console, console_options, named
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
-from compositor.cli.photos import ENDINGS, natural, require_photos
+from compositor.cli.photos import natural, require_photos
 from compositor.options import JPEG_QUALITY, MosaicOptions
 
 EXAMPLES = """\b
@@ -66,7 +66,9 @@ def find_tiles(places: tuple[str, ...]) -> list[str]:
     """
     found = [path for place in places for path in sorted(_in_place(place), key=natural)]
     if not found:
-        raise click.UsageError(f"there are no pictures in {', '.join(places)}; looked for {' '.join(ENDINGS)}")
+        from compositor.images import PICTURE_ENDINGS
+
+        raise click.UsageError(f"there are no pictures in {', '.join(places)}; looked for {' '.join(PICTURE_ENDINGS)}")
     return list(dict.fromkeys(found))
 
 
@@ -74,5 +76,7 @@ def _in_place(place: str) -> Iterator[str]:
     if not os.path.isdir(place):
         yield from [place] if os.path.lexists(place) else glob.glob(place)
         return
+    from compositor.images import PICTURE_ENDINGS
+
     for folder, _, files in os.walk(place):
-        yield from (os.path.join(folder, name) for name in files if name.lower().endswith(ENDINGS) and not name.startswith("."))
+        yield from (os.path.join(folder, name) for name in files if name.lower().endswith(PICTURE_ENDINGS) and not name.startswith("."))

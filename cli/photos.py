@@ -16,9 +16,6 @@ from compositor.errors import first_names
 
 __all__ = ["expand", "find_photos", "is_missing", "photo_arguments", "require_photos"]
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".avif")
-"""What is taken from a folder; a file that is named itself may end in anything."""
-
 
 def photo_arguments(command: Command) -> Command:
     """The arguments that name photos."""
@@ -99,9 +96,12 @@ def is_missing(path: str) -> bool:
 def expand(argument: str) -> list[str]:
     """The files that one argument means; one that does not exist stands for itself."""
     if os.path.isdir(argument):
-        found = [entry.path for entry in os.scandir(argument) if entry.name.lower().endswith(ENDINGS) and not entry.name.startswith(".")]
+        from compositor.images import PICTURE_ENDINGS
+
+        pictures = (entry for entry in os.scandir(argument) if entry.name.lower().endswith(PICTURE_ENDINGS))
+        found = [entry.path for entry in pictures if not entry.name.startswith(".")]
         if not found:
-            raise click.UsageError(f"folder {argument} has no pictures; looked for {' '.join(ENDINGS)}")
+            raise click.UsageError(f"folder {argument} has no pictures; looked for {' '.join(PICTURE_ENDINGS)}")
         return sorted(found, key=natural)
     if not os.path.lexists(argument) and glob.has_magic(argument):
         if not (found := glob.glob(argument)):

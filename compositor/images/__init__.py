@@ -1,7 +1,7 @@
 """The only home of image files: photos in, pictures out. Importing it loads no codec."""
 
 from compositor.images.color import to_common_profile
-from compositor.images.files import check_folder, read_bytes_checked, write_atomically, write_folder
+from compositor.images.files import PICTURE_ENDINGS, check_folder, read_bytes_checked, write_atomically, write_folder
 from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks, with_wishes
 from compositor.images.metadata import photo_heading
 from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
@@ -9,6 +9,7 @@ from compositor.images.write import as_jpeg, check_output, encode_preview, write
 from compositor.images.xmp import Pose, creator_xmp, is_photo_mask, is_stitched, panorama_xmp
 
 __all__ = [
+    "PICTURE_ENDINGS",
     "MaskSource",
     "Pose",
     "as_jpeg",

@@ -19,6 +19,7 @@ from compositor.errors import CompositorError, OutputError, ReadError, WriteErro
 from compositor.images.limits import LARGEST_FILE
 
 __all__ = [
+    "PICTURE_ENDINGS",
     "check_folder",
     "check_place",
     "open_checked",
@@ -31,6 +32,9 @@ __all__ = [
 
 AnyPath = str | os.PathLike[str]
 T = TypeVar("T")
+
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".avif")
+"""What is taken from a folder for a picture; a file that is named itself may end in anything."""
 
 LARGEST_RECORD = 64 * 2**20
 """Bytes of a registration or photometry that are read; no real one comes near."""
