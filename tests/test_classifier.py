@@ -118,6 +118,17 @@ def test_folders_without_classes_are_refused(tmp_path, missing):
         train_classifier(tmp_path, tmp_path / "weights.safetensors", **SMALL)
 
 
+def test_what_a_training_drew_is_of_no_class(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in range(2):
+            write_image(tmp_path / name / f"{k}.png", striped(k, upright=name == "a"))
+    write_image(tmp_path / "a" / "weights.confusion.png", striped(9, upright=True))
+    assert len(Labelled.read(tmp_path, size=32).names) == 5  # nothing tells that a training drew it
+    (tmp_path / "a" / "weights.safetensors").write_bytes(b"weights")
+    assert len(Labelled.read(tmp_path, size=32).names) == 4
+
+
 def test_temperature_makes_certainty_true(generator):
     """Labels are drawn by probabilities; scores that are three times too bold are found to be."""
     scores = generator.normal(0, 1.5, (4000, 4))

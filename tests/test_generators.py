@@ -85,6 +85,18 @@ def test_a_collection_takes_given_parts_and_names_what_is_broken(tmp_path):
         Collection.read(tmp_path / "empty", 32)
 
 
+def test_what_a_training_drew_among_the_pictures_changes_nothing(tmp_path):
+    """The same classes and pictures are found again, so that the training may also go on."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            write_image(tmp_path / name / f"{k}.png", np.full((40, 40, 3), 20 * k + 9 * (name == "a"), np.uint8))
+    before = Collection.read(tmp_path, 32)[0]
+    train_gan(tmp_path, tmp_path / "gan.safetensors", **SMALL)
+    after = Collection.read(tmp_path, 32)[0]
+    assert (after.classes, after.digest) == (before.classes, before.digest) == (("a", "b"), before.digest)
+
+
 @pytest.mark.parametrize(("train", "options"), [(train_gan, {}), (train_vae, {"numbers": 16})])
 def test_stopped_training_goes_on_to_the_same_bytes(folder, tmp_path, train, options):
     whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"

@@ -17,6 +17,7 @@ pytest.importorskip("safetensors", reason="the extra «learned» is not installe
 
 import torch
 import trainings
+from PIL import Image
 
 from compositor.errors import OptionError, OutputError
 from compositor.images import open_photo, write_image
@@ -55,13 +56,44 @@ def test_training_leaves_log_curves_and_card_beside_the_weights(tmp_path):
     path = tmp_path / "line.safetensors"
     record = trainings.fit_line(path)
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".jsonl", ".md", ".png", ".safetensors"]
+    assert path.with_suffix(".curves.png").exists()
     lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [0, 2, 4, 6]
     assert lines[-1] == record["figures"] == read_weights(path, kind="a line")[1]["figures"]
-    np.testing.assert_array_equal(open_photo(path.with_suffix(".png")).full().pixels, draw_curves(lines))
+    np.testing.assert_array_equal(open_photo(path.with_suffix(".curves.png")).full().pixels, draw_curves(lines))
     assert record["sha256"] in path.with_suffix(".md").read_text()
     with pytest.raises(OutputError, match="exists"):
         trainings.fit_line(path)
+
+
+def test_no_picture_that_is_learned_from_is_written_over(tmp_path):
+    """Neither one of the weights' name nor one that is called like the curves."""
+    write_image(tmp_path / "line.png", np.zeros((4, 4, 3), np.uint8))
+    before = (tmp_path / "line.png").read_bytes()
+    trainings.fit_line(tmp_path / "line.safetensors", inputs=[tmp_path], overwrite=True)
+    assert (tmp_path / "line.png").read_bytes() == before
+    (tmp_path / "other.curves.png").write_bytes(before)
+    with pytest.raises(OutputError, match=r"other.curves.png is an input too"):
+        trainings.fit_line(tmp_path / "other.safetensors", inputs=[tmp_path], overwrite=True)
+
+
+def test_stopped_training_lifts_the_guard_of_its_own_files_only(tmp_path):
+    path = tmp_path / "line.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        trainings.fit_line(path, stop_at=5)
+    path.with_suffix(".md").write_text("notes")
+    with pytest.raises(OutputError, match=r"line.md: exists"):
+        trainings.fit_line(path)
+    assert path.with_suffix(".md").read_text() == "notes"
+
+
+def test_what_a_training_drew_is_no_photograph(tmp_path):
+    for name in ("a.png", "b.gif", "c.samples.png", "line.samples.png"):
+        pixels = np.random.default_rng(len(name)).integers(0, 256, (20, 20, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    trainings.fit_line(tmp_path / "line.safetensors")
+    learned, held_out = Photographs.read([tmp_path])
+    assert sorted(photo.name for part in (learned, held_out) for photo in part.photographs) == ["a.png", "b.gif", "c.samples.png"]
 
 
 def test_checkpoint_of_other_options_is_refused(tmp_path):

@@ -61,9 +61,9 @@ def make(number: int, batch: int) -> torch.Tensor:
     return torch.stack(points)
 
 
-def fit_line(output, *, batch: int = 4, stop_at: int | None = None, enough: int | None = None, **options):
+def fit_line(output, *, batch: int = 4, stop_at: int | None = None, enough: int | None = None, overwrite=False, inputs=(), **options):
     """Train, as every training here is written down."""
-    with begin(output, LearnOptions.of({**SHORT, **options}), overwrite=False) as course:
+    with begin(output, LearnOptions.of({**SHORT, **options}), overwrite=overwrite, inputs=inputs) as course:
         nobody, line = Photographs([]), Line(stop_at, enough)
         record = run(line, lambda number: make(number, batch), course, course.asked(nobody, nobody))
         told = {"called": "a line", "command": "train line", "meant": "Nothing.", "measured": "nothing"}

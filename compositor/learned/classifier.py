@@ -26,6 +26,7 @@ from compositor.learned.judgement import (
 )
 from compositor.learned.labelled import Labelled, square
 from compositor.learned.loop import Course, begin, finish, run
+from compositor.learned.photographs import CONFUSION
 from compositor.learned.pictures import Picture, read_picture
 from compositor.learned.recognition import AT_ONCE, ClassifierNetwork, Recognition, make_batch
 from compositor.learned.weights import WeightsError, packaged_weights, read_weights
@@ -113,8 +114,9 @@ def train_classifier(
 ) -> dict[str, Any]:
     """Train a classifier.
 
-    Beside the weights it writes a log (``.jsonl``), its curves (``.png``), which classes are taken for which (``.confusion.png``), a card
-    (``.md``), and while it runs a checkpoint (``.checkpoint``), from which the same call goes on when it was stopped.
+    Beside the weights it writes a log (``.jsonl``), its curves (``.curves.png``), which classes are taken for which
+    (``.confusion.png``), a card (``.md``), and while it runs a checkpoint (``.checkpoint``), from which the same call goes on when it was
+    stopped.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def train_classifier(
         A file cannot be written, or the checkpoint is of another training.
     """
     chosen = ClassifierOptions.of(options)
-    with begin(output, chosen, overwrite=overwrite, also=(".confusion.png",)) as course:
+    with begin(output, chosen, overwrite=overwrite, inputs=[folder], also=(CONFUSION,)) as course:
         learned, held_out = Labelled.read(folder, size=chosen.size).parted()
         asked = course.asked(learned, held_out)
         backbone, asked["encoder"] = _backbone(chosen)
@@ -170,7 +172,7 @@ def _judged(training: Recognition, held_out: Labelled, course: Course) -> dict[s
     told = probabilities(scores, temperature)
     counts = confusion(told, held_out.labels)
     if course.processes.first:
-        write_image(course.output.with_suffix(".confusion.png"), draw_confusion(counts, held_out.classes), overwrite=True)
+        write_image(course.output.with_suffix(CONFUSION), draw_confusion(counts, held_out.classes), overwrite=True)
     by_class = report_by_class(counts, held_out.classes)
     figures = {
         "right": float((told.argmax(1) == held_out.labels).mean()),

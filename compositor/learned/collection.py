@@ -17,7 +17,7 @@ from compositor.errors import OptionError, ReadError
 from compositor.images import read_bytes_checked
 from compositor.images.files import printable
 from compositor.learned.labelled import square
-from compositor.learned.photographs import ENDINGS, HELD_OUT
+from compositor.learned.photographs import HELD_OUT, is_picture
 from compositor.learned.pictures import read_picture
 
 __all__ = ["Collection"]
@@ -121,9 +121,9 @@ class _Entry:
 def _pictures(root: Path) -> Iterator[tuple[str, Path]]:
     """Class and path of every picture."""
     folders = sorted(path for path in root.iterdir() if path.is_dir())
-    inside = {folder.name: sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS) for folder in folders}
+    inside = {folder.name: sorted(path for path in folder.rglob("*") if is_picture(path)) for folder in folders}
     inside = {name: paths for name, paths in inside.items() if paths}
-    beside = sorted(path for path in root.iterdir() if path.is_file() and path.suffix.lower() in ENDINGS)
+    beside = sorted(path for path in root.iterdir() if path.is_file() and is_picture(path))
     as_classes = len(inside) > 1 and not beside
     for name, paths in inside.items():
         yield from ((name if as_classes else "", path) for path in paths)

@@ -37,7 +37,7 @@ def train_encoder(
 ) -> dict[str, Any]:
     """Train the encoder of pictures, without labels.
 
-    Beside the weights it writes a log (``.jsonl``), its curves (``.png``), a card (``.md``), and while it runs a checkpoint
+    Beside the weights it writes a log (``.jsonl``), its curves (``.curves.png``), a card (``.md``), and while it runs a checkpoint
     (``.checkpoint``), from which the same call goes on when it was stopped.
 
     Parameters
@@ -66,7 +66,8 @@ def train_encoder(
         A file cannot be written, or the checkpoint is of another training.
     """
     chosen = EncoderOptions.of(options)
-    with begin(output, chosen, overwrite=overwrite) as course:
+    photos = photos if isinstance(photos, str | os.PathLike) else list(photos)  # they are gone through twice
+    with begin(output, chosen, overwrite=overwrite, inputs=photos) as course:
         learned, held_out = Photographs.read(photos)
 
         def make(number: int) -> Pairs:

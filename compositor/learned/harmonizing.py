@@ -221,7 +221,8 @@ def train_harmonizer(
         The record that stands in the weights.
     """
     chosen = HarmonizerOptions.of(options)
-    with begin(output, chosen, overwrite=overwrite) as course:
+    photos = photos if isinstance(photos, str | os.PathLike) else list(photos)  # they are gone through twice
+    with begin(output, chosen, overwrite=overwrite, inputs=photos) as course:
         learned, held_out = Photographs.read(photos)
         things = find_things(learned, chosen.crops, chosen.things, seed=chosen.seed, progress=progress)
         unseen = find_things(held_out, chosen.measured, chosen.things, seed=MEASURED_SEED)

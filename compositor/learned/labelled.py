@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compositor.errors import OptionError, ReadError
 from compositor.images import read_bytes_checked
 from compositor.images.files import printable
-from compositor.learned.photographs import ENDINGS
+from compositor.learned.photographs import is_picture
 from compositor.learned.pictures import read_picture, shrunk
 
 __all__ = ["Labelled", "square"]
@@ -72,7 +72,7 @@ class Labelled:
         left_out: list[tuple[str, str]] = []
         known: set[str] = set()
         for label, name in enumerate(classes):
-            for path in sorted(path for path in (place / name).rglob("*") if path.suffix.lower() in ENDINGS):
+            for path in sorted(path for path in (place / name).rglob("*") if is_picture(path)):
                 called = printable(path.relative_to(place))
                 try:
                     digest, pixels = hashlib.sha256(read_bytes_checked(path)).hexdigest(), read_picture(path)

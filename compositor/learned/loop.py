@@ -15,7 +15,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,12 +24,13 @@ import torch
 from torch import Tensor, nn
 
 import compositor
-from compositor.errors import OptionError
+from compositor.errors import OptionError, OutputError
 from compositor.images import write_atomically, write_image
-from compositor.images.files import check_place
+from compositor.images.files import check_place, printable
 from compositor.learned.checkpoint import read_checkpoint, write_checkpoint
 from compositor.learned.curves import draw_curves
 from compositor.learned.device import choose_device, torch_threads
+from compositor.learned.photographs import CURVES, SAMPLES, pictures_of
 from compositor.learned.processes import Processes, joined
 from compositor.learned.weights import write_weights
 from compositor.options import LearnOptions
@@ -40,6 +41,8 @@ __all__ = ["Course", "Learner", "begin", "finish", "run"]
 
 logger = logging.getLogger(__name__)
 
+GROWING = (".jsonl", CURVES, SAMPLES)
+"""Endings of what is written while a training runs: one that was stopped left these behind."""
 AHEAD = 3
 """Steps whose batches are made in advance, at least."""
 Batch = TypeVar("Batch", contravariant=True)
@@ -130,7 +133,14 @@ class Course:
 
 
 @contextlib.contextmanager
-def begin(output: str | os.PathLike[str], options: LearnOptions, *, overwrite: bool, also: tuple[str, ...] = ()) -> Iterator[Course]:
+def begin(
+    output: str | os.PathLike[str],
+    options: LearnOptions,
+    *,
+    overwrite: bool,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    also: tuple[str, ...] = (),
+) -> Iterator[Course]:
     """Check where files are to go, choose device and threads, and keep to them inside the block.
 
     Parameters
@@ -140,6 +150,8 @@ def begin(output: str | os.PathLike[str], options: LearnOptions, *, overwrite: b
     options : LearnOptions
     overwrite : bool
         Replace weights that are there.
+    inputs : iterable of path
+        What will be learned from, as ``Photographs.read`` takes it; none of its pictures is written over.
     also : tuple of str
         Endings of files that are written beside the usual ones.
 
@@ -148,14 +160,17 @@ def begin(output: str | os.PathLike[str], options: LearnOptions, *, overwrite: b
     OptionError
         The ending is another, or there is no such device.
     OutputError
-        A file cannot be written there.
+        A file cannot be written there, or is learned from.
     """
     output = Path(output)
     if output.suffix != ".safetensors":
         raise OptionError(f"{output.name}: weights are written as .safetensors; give such a name")
-    for place in (output, *(output.with_suffix(ending) for ending in (".jsonl", ".png", ".md", *also))):
-        # A training that was stopped left its log there.
-        check_place(place, overwrite=overwrite or output.with_suffix(".checkpoint").exists())
+    stopped, taken = output.with_suffix(".checkpoint").exists(), {os.path.realpath(path) for path in pictures_of(inputs)}
+    for ending in (".safetensors", ".jsonl", CURVES, ".md", *also):
+        place = output.with_suffix(ending)
+        if os.path.realpath(place) in taken:
+            raise OutputError(f"{printable(place)} is an input too; choose another name for the output", path=place)
+        check_place(place, overwrite=overwrite or (stopped and ending in GROWING))
     device = choose_device(options.device)
     with joined(device) as processes:
         threads = options.threads or max(1, (os.cpu_count() or 1) // processes.count)
@@ -266,7 +281,7 @@ def _write_log(output: Path, lines: list[Record]) -> None:
     """Write the reports so far, as JSON lines and as curves."""
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     write_atomically(output.with_suffix(".jsonl"), lambda file: file.write(text), overwrite=True)
-    write_image(output.with_suffix(".png"), draw_curves(lines), overwrite=True)
+    write_image(output.with_suffix(CURVES), draw_curves(lines), overwrite=True)
 
 
 def _told(line: Record, left: float) -> str:

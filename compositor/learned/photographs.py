@@ -15,15 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.errors import OptionError, ReadError
-from compositor.images import open_photo, read_bytes_checked, to_common_profile
+from compositor.images import PICTURE_ENDINGS, open_photo, read_bytes_checked, to_common_profile
 from compositor.images.files import printable
 from compositor.learned.pictures import eight_bits
 
-__all__ = ["Photograph", "Photographs"]
+__all__ = ["CONFUSION", "CURVES", "SAMPLES", "Photograph", "Photographs", "is_picture", "pictures_of"]
 
 logger = logging.getLogger(__name__)
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+CURVES, SAMPLES, CONFUSION = ".curves.png", ".samples.png", ".confusion.png"
+"""How the pictures end that trainings write."""
+BESIDE = (".safetensors", ".checkpoint", ".jsonl")
+"""What lies beside them, of the same name."""
 SHORT_SIDE = 512
 """Px that is kept of a photograph's shorter side: more than any crop needs."""
 HELD_OUT = 8
@@ -131,6 +134,19 @@ class Photographs:
         return np.ascontiguousarray(crop[:, ::-1] if generator.random() < 0.5 else crop)
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file of a folder is taken for a picture to learn from: by its name, and none that a training wrote."""
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        return False
+    wrote = next((ending for ending in (CURVES, SAMPLES, CONFUSION) if path.name.endswith(ending)), None)
+    return wrote is None or not any(path.with_name(path.name.removesuffix(wrote) + ending).exists() for ending in BESIDE)
+
+
+def pictures_of(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The pictures that ``Photographs.read`` would read of these sources."""
+    return [path for scene in _scenes(sources) for path in scene]
+
+
 def _scenes(sources: Iterable[str | os.PathLike[str]]) -> list[list[Path]]:
     """The photos' paths, scene by scene."""
     if isinstance(sources, str | os.PathLike):
@@ -138,7 +154,7 @@ def _scenes(sources: Iterable[str | os.PathLike[str]]) -> list[list[Path]]:
     scenes: list[list[Path]] = []
     for source in map(Path, sources):
         if source.is_dir():
-            scenes += [[path] for path in sorted(source.rglob("*")) if path.suffix.lower() in ENDINGS]
+            scenes += [[path] for path in sorted(source.rglob("*")) if is_picture(path)]
         elif source.suffix.lower() == ".txt":
             lines = read_bytes_checked(source).decode(errors="surrogateescape").splitlines()
             scenes += [[source.parent / name for name in line.split("\t")] for line in lines if line.strip()]

@@ -34,7 +34,7 @@ def train_refiner(
 ) -> dict[str, Any]:
     """Train the seam refiner.
 
-    Beside the weights it writes what happened as JSON lines (``.jsonl``) and as curves (``.png``), the critic's weights
+    Beside the weights it writes what happened as JSON lines (``.jsonl``) and as curves (``.curves.png``), the critic's weights
     (``.critic.safetensors``), a card that says what the weights are and where they come from (``.md``), and while it runs a checkpoint
     (``.checkpoint``), from which the same call goes on when it was stopped.
 
@@ -64,7 +64,8 @@ def train_refiner(
         A file cannot be written or read, or the checkpoint is of another training.
     """
     chosen = TrainOptions.of(options)
-    with begin(output, chosen, overwrite=overwrite, also=(".critic.safetensors",)) as course:
+    photos = photos if isinstance(photos, str | os.PathLike) else list(photos)  # they are gone through twice
+    with begin(output, chosen, overwrite=overwrite, inputs=photos, also=(".critic.safetensors",)) as course:
         learned, held_out = Photographs.read(photos)
 
         def make(number: int) -> Examples:

@@ -17,6 +17,7 @@ from compositor.learned.collection import Collection
 from compositor.learned.gan import KIND as GAN
 from compositor.learned.gan import Gan, GanTraining
 from compositor.learned.loop import Course, begin, finish, run
+from compositor.learned.photographs import SAMPLES
 from compositor.learned.vae import KIND as VAE
 from compositor.learned.vae import Vae, VaeTraining, fitted
 from compositor.options import GanOptions, VaeOptions
@@ -41,7 +42,7 @@ def train_gan(
 ) -> dict[str, Any]:
     """Train two networks against each other until one makes pictures like those of a folder.
 
-    Beside the weights it writes a log (``.jsonl``), its curves (``.png``), what it makes at every report (``.samples.png``), a card
+    Beside the weights it writes a log (``.jsonl``), its curves (``.curves.png``), what it makes at every report (``.samples.png``), a card
     (``.md``), and while it runs a checkpoint (``.checkpoint``), from which the same call goes on when it was stopped.
 
     Parameters
@@ -70,7 +71,7 @@ def train_gan(
         A file cannot be written, or the checkpoint is of another training.
     """
     chosen = GanOptions.of(options)
-    with begin(output, chosen, overwrite=overwrite, also=(".samples.png",)) as course:
+    with begin(output, chosen, overwrite=overwrite, inputs=[folder], also=(SAMPLES,)) as course:
         learned, held_out = Collection.read(folder, chosen.size)
         training = GanTraining(chosen, course.device, len(learned.classes))
 
@@ -95,7 +96,7 @@ def train_vae(
     Parameters, files and errors are those of ``train_gan``; options are fields of ``compositor.options.VaeOptions``.
     """
     chosen = VaeOptions.of(options)
-    with begin(output, chosen, overwrite=overwrite, also=(".samples.png",)) as course:
+    with begin(output, chosen, overwrite=overwrite, inputs=[folder], also=(SAMPLES,)) as course:
         learned, held_out = Collection.read(folder, chosen.size)
         training = VaeTraining(chosen, course.device, held_out)
 
@@ -120,7 +121,7 @@ class _Showing:
     def measure(self) -> dict[str, Any]:
         """What the training measures."""
         if self.course.processes.first:
-            write_image(self.course.output.with_suffix(".samples.png"), sheet(self.made()), overwrite=True)
+            write_image(self.course.output.with_suffix(SAMPLES), sheet(self.made()), overwrite=True)
         return dict(self.training.measure())
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from tables import print_heading, print_row
 
 from compositor.errors import ReadError
+from compositor.images import PICTURE_ENDINGS
 from compositor.learned import Encoder
 from compositor.learned.backbone import EncoderNetwork
 from compositor.learned.encoder import KIND, OVERLAP
-from compositor.learned.photographs import ENDINGS
 from compositor.learned.pictures import read_picture, shrunk
 from compositor.learned.weights import packaged_weights, read_weights
 from compositor.register.features import detect_sift
@@ -69,8 +69,8 @@ def encoder(folders: tuple[Path, ...], weights: str | None) -> None:
 def read_scenes(folders: tuple[Path, ...], learned: set[str]) -> tuple[list[np.ndarray], list[str]]:
     """The photos that were not learned from, and the folder of each."""
     pictures, scenes = [], []
-    for place in sorted({path.parent for folder in folders for path in folder.rglob("*") if path.suffix.lower() in ENDINGS}):
-        paths = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS and "mask" not in path.name)
+    for place in sorted({path.parent for folder in folders for path in folder.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS}):
+        paths = sorted(path for path in place.iterdir() if path.suffix.lower() in PICTURE_ENDINGS and "mask" not in path.name)
         if any(hashlib.sha256(path.read_bytes()).hexdigest() in learned for path in paths):
             continue
         for path in paths:
