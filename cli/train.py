@@ -182,7 +182,9 @@ def classifier(console: Console, /, folder: str, output: str, overwrite: bool, *
 def tell(console: Console, command: str, output: str, record: dict[str, Any]) -> int:
     """Say how good the weights are; the exit code."""
     left_out = [(name, reason) for name, reason in record.get("left_out", [])]
-    if console.json:
+    if "sha256" not in record:
+        pass  # of several processes the first tells
+    elif console.json:
         fields = {"output": os.path.abspath(output), "figures": record["figures"], "sha256": record["sha256"], "left_out": named(left_out)}
         console.result(command, fields)
     else:
