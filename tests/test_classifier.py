@@ -129,6 +129,11 @@ def test_what_a_training_drew_is_of_no_class(tmp_path):
     assert len(Labelled.read(tmp_path, size=32).names) == 4
 
 
+def test_a_device_that_is_not_there_is_no_fault_of_the_weights(trained):
+    with pytest.raises(OptionError, match="is not there"):
+        Classifier.load(trained[0], device="abacus")
+
+
 def test_temperature_makes_certainty_true(generator):
     """Labels are drawn by probabilities; scores that are three times too bold are found to be."""
     scores = generator.normal(0, 1.5, (4000, 4))

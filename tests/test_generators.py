@@ -19,8 +19,10 @@ from compositor.images import open_photo, write_image
 from compositor.learned import Gan, Vae, train_gan, train_vae
 from compositor.learned.batches import draw_batch, sheet
 from compositor.learned.collection import Collection
+from compositor.learned.gan import KIND as GAN
+from compositor.learned.vae import KIND as VAE
 from compositor.learned.vary import vary
-from compositor.learned.weights import WeightsError
+from compositor.learned.weights import WeightsError, read_weights, write_weights
 
 SMALL = {"iterations": 4, "report_every": 2, "batch": 4, "channels": 16, "threads": 1, "device": "cpu"}
 
@@ -182,6 +184,29 @@ def test_generate_writes_sheets_and_walks(trained, tmp_path, capsys):
         assert 2 <= walk.n_frames <= 24  # equal neighbours are one frame
     assert run(["generate", "--weights", weights, "-o", str(tmp_path / "walk.png"), "--walk", "2"]) == 2
     assert ".gif" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("use", "name"), [(Gan, "gan"), (Vae, "vae")])
+def test_a_record_of_another_shape_is_told_and_a_missing_device_is_not_blamed_on_it(trained, tmp_path, use, name):
+    kind = {"gan": GAN, "vae": VAE}[name]
+    tensors, record = read_weights(trained / f"{name}.safetensors", kind=kind)
+    write_weights(tmp_path / "small.safetensors", tensors, {**record, "shape": {**record["shape"], "size": 4}})
+    with pytest.raises(WeightsError, match="another network"):
+        use.load(tmp_path / "small.safetensors", device="cpu")
+    with pytest.raises(OptionError, match="is not there"):
+        use.load(trained / f"{name}.safetensors", device="abacus")
+
+
+def test_only_the_first_of_several_processes_tells(folder, tmp_path, monkeypatch, capsys):
+    """The others have a record without the weights' SHA-256, for they write none."""
+    record = {"photographs": {"": "2 pictures"}, "held_out": {"": "1 pictures"}, "figures": {"loss": 1.0}}
+    monkeypatch.setattr("compositor.learned.train_gan", lambda *_, **__: record)
+    command = ["train", "gan", str(folder), "-o", str(tmp_path / "gan.safetensors")]
+    assert run(command) == run([*command, "--json"]) == 0
+    assert not capsys.readouterr().out
+    record["sha256"] = "0"
+    assert run(command) == 0
+    assert "the weights are" in capsys.readouterr().out
 
 
 def test_weights_of_one_kind_are_no_weights_of_another(trained):

@@ -29,7 +29,7 @@ from compositor.learned.loop import Course, begin, finish, run
 from compositor.learned.photographs import CONFUSION
 from compositor.learned.pictures import Picture, read_picture
 from compositor.learned.recognition import AT_ONCE, ClassifierNetwork, Recognition, make_batch
-from compositor.learned.weights import WeightsError, packaged_weights, read_weights
+from compositor.learned.weights import fitting, packaged_weights, read_weights
 from compositor.options import ClassifierOptions
 from compositor.types import Progress
 
@@ -73,13 +73,12 @@ class Classifier:
             The file is none, is damaged, or fits another network.
         """
         tensors, record = read_weights(path, kind=KIND)
-        try:
+        with fitting(path):
             network = ClassifierNetwork(tuple(record["shape"]["channels"]), len(record["classes"]))
             network.load_state_dict(tensors)
             size, temperature = int(record["shape"]["size"]), float(record["temperature"])
-            return cls(network, record["classes"], size=size, temperature=temperature, device=device)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise WeightsError(f"{path}: fits another network; take weights of this version", path=path) from error
+            classes = [str(name) for name in record["classes"]]
+        return cls(network, classes, size=size, temperature=temperature, device=device)
 
     @torch_threads(1)  # the same bytes whatever the machine
     @torch.inference_mode()

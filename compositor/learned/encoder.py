@@ -21,7 +21,7 @@ from compositor.learned.backbone import BackboneShape, EncoderNetwork, pooled
 from compositor.learned.descriptors import colour_histogram, edge_histogram
 from compositor.learned.device import choose_device, torch_threads
 from compositor.learned.pictures import Picture, read_picture, shrunk
-from compositor.learned.weights import WeightsError, packaged_weights, read_weights
+from compositor.learned.weights import fitting, packaged_weights, read_weights
 from compositor.learned.words import Words
 
 __all__ = ["KIND", "OVERLAP", "Encoder", "read_encoder"]
@@ -147,14 +147,13 @@ def read_encoder(path: str | os.PathLike[str]) -> tuple[EncoderNetwork, Words]:
         The file is none, is damaged, or fits another network.
     """
     tensors, record = read_weights(path, kind=KIND)
-    try:
+    with fitting(path):
         shape = record["shape"]
         network = EncoderNetwork(BackboneShape(channels=tuple(shape["channels"]), numbers=shape["numbers"]))
         words = {name.removeprefix("words."): tensors.pop(name).numpy() for name in sorted(tensors) if name.startswith("words.")}
         network.load_state_dict(tensors)
-        return network, Words(**words)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise WeightsError(f"{path}: fits another network; take weights of this version", path=path) from error
+        vocabulary = Words(**words)
+    return network, vocabulary
 
 
 def _boxes(h: int, w: int) -> list[tuple[float, float, float, float]]:

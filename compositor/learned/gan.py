@@ -28,7 +28,7 @@ from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as
 from compositor.learned.device import choose_device
 from compositor.learned.processes import average_gradients
 from compositor.learned.vary import vary
-from compositor.learned.weights import WeightsError, read_weights
+from compositor.learned.weights import fitting, read_weights
 from compositor.options import GanOptions
 
 __all__ = ["KIND", "Gan", "GanShape", "GanTraining", "Generator", "Judge"]
@@ -245,12 +245,11 @@ class Gan:
             The file is none, is damaged, or fits another network.
         """
         tensors, record = read_weights(path, kind=KIND)
-        try:
+        with fitting(path):
             network = Generator(GanShape(**record["shape"]))
             network.load_state_dict(tensors)
-            return cls(network, record["classes"], device=device)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise WeightsError(f"{path}: its tensors are not those of {KIND} of this version; train it again", path=path) from error
+            classes = [str(name) for name in record["classes"]]
+        return cls(network, classes, device=device)
 
     @property
     def size(self) -> int:

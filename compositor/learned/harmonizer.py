@@ -16,7 +16,7 @@ from compositor.learned.device import choose_device, torch_threads
 from compositor.learned.harmonizing import CAP, KIND
 from compositor.learned.harmony import HarmonyNetwork, HarmonyShape, Seen
 from compositor.learned.tones import apply_tone
-from compositor.learned.weights import WeightsError, packaged_weights, read_weights
+from compositor.learned.weights import fitting, packaged_weights, read_weights
 
 __all__ = ["Harmonizer"]
 
@@ -78,11 +78,9 @@ class Harmonizer:
         """
         path = packaged_weights("harmonizer") if path is None else path
         tensors, record = read_weights(path, kind=KIND)
-        try:
+        with fitting(path):
             network = HarmonyNetwork(HarmonyShape(**record["shape"]))
             network.load_state_dict(tensors)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise WeightsError(f"{path}: fits another network; take weights of this version", path=path) from error
         return cls(network, device=device, strength=strength, limit=limit)
 
     @torch_threads(1)  # the same bytes whatever the machine

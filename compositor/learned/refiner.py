@@ -25,7 +25,7 @@ from compositor.learned.examples import pooled
 from compositor.learned.guard import judge
 from compositor.learned.network import RefinerNetwork, Shape
 from compositor.learned.strips import TILE, Strip, seam_radius, tile_corners
-from compositor.learned.weights import WeightsError, packaged_weights, read_weights
+from compositor.learned.weights import fitting, packaged_weights, read_weights
 from compositor.options import RefineOptions
 
 __all__ = ["Refined", "Refiner"]
@@ -99,11 +99,9 @@ class Refiner:
         """
         path = packaged_weights("refiner") if path is None else path
         tensors, record = read_weights(path, kind=KIND)
-        try:
+        with fitting(path):
             network = RefinerNetwork(Shape(**{name: tuple(value) for name, value in record["shape"].items()}))
             network.load_state_dict(tensors)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise WeightsError(f"{path}: fits another network; take weights of this version", path=path) from error
         return cls(network, device=device, precision=precision)
 
     @torch_threads(1)  # the same bytes whatever the machine

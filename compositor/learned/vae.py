@@ -27,7 +27,7 @@ from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as
 from compositor.learned.collection import Collection
 from compositor.learned.device import choose_device
 from compositor.learned.processes import average_gradients
-from compositor.learned.weights import WeightsError, read_weights
+from compositor.learned.weights import fitting, read_weights
 from compositor.options import VaeOptions
 
 __all__ = ["KIND", "Vae", "VaeNetwork", "VaeShape", "VaeTraining", "fitted"]
@@ -200,11 +200,9 @@ class Vae:
             The file is none, is damaged, or fits another network.
         """
         tensors, record = read_weights(path, kind=KIND)
-        try:
+        with fitting(path):
             network = VaeNetwork(VaeShape(**record["shape"]))
             network.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise WeightsError(f"{path}: its tensors are not those of {KIND} of this version; train it again", path=path) from error
         return cls(network, device=device)
 
     @property

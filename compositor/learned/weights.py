@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from compositor.errors import CompositorError
-from compositor.images.files import read_record, write_atomically
+from compositor.images.files import printable, read_record, write_atomically
 
-__all__ = ["FORMAT", "WeightsError", "digest_of", "packaged_weights", "read_weights", "write_weights"]
+__all__ = ["FORMAT", "WeightsError", "digest_of", "packaged_weights", "fitting", "read_weights", "write_weights"]
 
 FORMAT = 1
 """Version of the record; raised when a field changes its meaning."""
@@ -76,6 +77,21 @@ def write_weights(
     content = safetensors.torch.save(tensors, {RECORD: json.dumps(whole, sort_keys=True)})
     write_atomically(path, lambda file: file.write(content), overwrite=overwrite)
     return whole
+
+
+@contextlib.contextmanager
+def fitting(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Where a network is made as a file's record says and takes up its tensors: what fails inside says that they do not fit.
+
+    Raises
+    ------
+    WeightsError
+        The record misses something or tells another shape, or the tensors are others.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
+        raise WeightsError(f"{printable(path)}: fits another network; take weights of this version", path=path) from error
 
 
 def read_weights(path: str | os.PathLike[str], *, kind: str | tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
