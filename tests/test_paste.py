@@ -127,6 +127,8 @@ def test_harmonize_is_asked_with_the_composite_and_cannot_touch_the_background(b
     [
         ({}, "opaque everywhere; give a mask"),
         ({"mask": np.ones((4, 4), bool)}, "needed is"),
+        ({"mask": np.full((40, 30), 255.0)}, "holds 255 to 255"),
+        ({"mask": [[True]]}, "is a list"),
         ({"mask": np.zeros((40, 30), bool)}, "shows nothing"),
         ({"mask": np.ones((40, 30), bool), "at": (80, 0)}, "nothing of the object lies on the background"),
         ({"mask": np.ones((40, 30), bool), "scale": 0.0}, "out of range"),

@@ -98,9 +98,9 @@ def test_wrong_requests_are_told(generator):
     picture = generator.random((40, 50, 3)).astype(np.float32)
     with pytest.raises(compositor.OptionError, match="method='paint' needs a painter"):
         compositor.style(picture, picture, method="paint")
-    with pytest.raises(compositor.OptionError, match="mask has shape"):
+    with pytest.raises(compositor.OptionError, match="the mask of photo 1 is bool of shape"):
         compositor.style(picture, picture, mask=np.ones((4, 4), bool))
-    with pytest.raises(compositor.OptionError, match="mask leaves nothing"):
+    with pytest.raises(compositor.OptionError, match="a mask leaves 0 pixels"):
         compositor.style(picture, picture, mask=np.zeros((40, 50), bool))
 
 
@@ -120,3 +120,35 @@ def test_command_writes_what_the_function_gives(tmp_path, generator, capsys):
     made = compositor.style(tmp_path / "content.png", tmp_path / "style.png", size=30)
     np.testing.assert_array_equal(written, made.pixels)
     assert run(asked) == 2  # it exists
+
+
+def test_what_is_transparent_neither_counts_nor_gets_lost(tmp_path, generator):
+    """Other colours under the transparent parts change no visible pixel, and the file is transparent where the photo was."""
+    mask = np.hypot(*(np.mgrid[0:40, 0:50] - np.array([20, 25])[:, None, None])) < 15
+    content, style = (generator.integers(low, low + 100, (40, 50, 3)).astype(np.uint8) for low in (20, 120))
+    seen = []
+    for hidden in (0, 255):
+        given = [np.dstack([np.where(mask[..., None], one, np.uint8(hidden)), mask * np.uint8(255)]) for one in (content, style)]
+        seen.append(compositor.style(*given))
+    np.testing.assert_array_equal(seen[0].mask, mask)
+    np.testing.assert_array_equal(seen[0].pixels[mask], seen[1].pixels[mask])
+    assert seen[0].pixels[mask].mean() == pytest.approx(style[mask].mean(), abs=2)
+    seen[0].save(tmp_path / "out.png")
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)[..., 3] == 255, mask)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.full((40, 50), 255.0), "holds 255 to 255"),
+        (np.full((40, 50), np.nan), "holds nan"),
+        (np.ones((40, 50), complex), "is complex128"),
+        (np.ones((40, 50), object), "is object"),
+        ([[1.0] * 50] * 40, "is a list"),
+        (np.pad([[True]], ((20, 19), (25, 24))), "leaves 1 pixels; at least 64"),
+    ],
+)
+def test_masks_are_looked_at_before_they_are_used(generator, mask, message):
+    picture = generator.random((40, 50, 3)).astype(np.float32)
+    with pytest.raises(compositor.OptionError, match=message):
+        compositor.style(picture, picture, mask=mask)

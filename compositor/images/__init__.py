@@ -2,7 +2,7 @@
 
 from compositor.images.color import to_common_profile
 from compositor.images.files import PICTURE_ENDINGS, check_folder, read_bytes_checked, write_atomically, write_folder
-from compositor.images.masks import MaskSource, is_masked, masks_by_name, with_masks, with_wishes
+from compositor.images.masks import MaskSource, is_masked, masks_by_name, read_matte, with_masks, with_wishes
 from compositor.images.metadata import photo_heading
 from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
 from compositor.images.write import as_jpeg, check_output, encode_preview, write_image
@@ -30,6 +30,7 @@ __all__ = [
     "photo_names",
     "read_bytes_checked",
     "read_mask",
+    "read_matte",
     "to_common_profile",
     "with_masks",
     "with_wishes",

@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.encoding import full_scale
 from compositor.errors import OptionError, ReadError
 from compositor.images.files import printable
 from compositor.images.read import ArrayDecoder, open_photo, read_mask
 from compositor.types import Decoded, Decoder, Photo
 
-__all__ = ["MaskSource", "is_masked", "masks_by_name", "with_masks", "with_wishes"]
+__all__ = ["MaskSource", "is_masked", "masks_by_name", "read_matte", "with_masks", "with_wishes"]
 
 MaskSource = str | os.PathLike[str] | NDArray[Any]
 """A file whose bright pixels show what to use, or an array that is true there."""
 
 BRIGHT = 128
 """Brightness, 0..255, from which on a mask file's pixel says «use»."""
+SLACK = 0.01
+"""By which a mask of float may leave 0..1, as filters do."""
 
 
 def masks_by_name(names: Sequence[str], masks: Iterable[MaskSource | None] | None, called: str) -> dict[str, MaskSource]:
@@ -81,6 +84,48 @@ def with_wishes(photos: Iterable[Photo], masks: Mapping[str, MaskSource]) -> lis
         return dataclasses.replace(photo, wish=Photo(photo.name, photo.size, np.dtype(np.uint8), WishDecoder(masked)))
 
     return [wished(photo) if photo.name in masks else photo for photo in photos]
+
+
+def read_matte(mask: MaskSource, size: tuple[int, int], name: str) -> NDArray[np.float32]:
+    """A mask with soft borders, of one picture.
+
+    Parameters
+    ----------
+    mask : path or (h, w) bool, uint8, uint16 or float array
+        White or true on what it shows; float holds 0..1.
+    size : (int, int)
+        Width and height of its picture, px.
+    name : str
+        What messages call the picture.
+
+    Returns
+    -------
+    (h, w) float32
+        0..1.
+
+    Raises
+    ------
+    OptionError
+        It is none of these, or has another size.
+    ReadError
+        The file cannot be read.
+    """
+    if isinstance(mask, np.ndarray):
+        found = mask
+    elif isinstance(mask, str | bytes | os.PathLike):
+        found = read_mask(mask)
+    else:
+        raise OptionError(f"the mask of {name} is a {type(mask).__name__}; give a file or an array")
+    shape = size[::-1]
+    if found.shape != shape or not (found.dtype.kind in "bf" or found.dtype in (np.uint8, np.uint16)):
+        kinds = "bool, uint8, uint16 or float"
+        raise OptionError(f"the mask of {name} is {found.dtype} of shape {found.shape}; needed is {kinds} of shape {shape}, as its picture")
+    if found.dtype.kind == "f" and not (-SLACK <= found.min() and found.max() <= 1 + SLACK):
+        raise OptionError(
+            f"the mask of {name} holds {found.min():g} to {found.max():g}; needed are numbers from 0 to 1, or uint8 up to 255"
+        )
+    white = 1 if found.dtype.kind in "bf" else full_scale(found.dtype)
+    return np.asarray(np.clip(found.astype(np.float32) / np.float32(white), 0, 1), np.float32)
 
 
 def is_masked(photo: Photo) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from compositor.encoding import decode_srgb, encode_srgb, full_scale
 from compositor.errors import OptionError, ReadError
-from compositor.images import MaskSource, open_photos, read_mask, write_image
+from compositor.images import MaskSource, open_photos, read_matte, write_image
 from compositor.images.read import Source
 from compositor.options import JPEG_QUALITY, PasteOptions
 from compositor.paste.matte import heal_border, soften
@@ -133,11 +133,7 @@ def _matte(mask: MaskSource | None, opaque: NDArray[np.bool_] | None, shape: tup
         if opaque is None:
             raise OptionError(f"{name} is opaque everywhere; give a mask= of the object")
         return opaque.astype(np.float32)
-    found = mask if isinstance(mask, np.ndarray) else read_mask(mask)
-    if found.shape != tuple(shape) or found.dtype.kind not in "biuf":
-        raise OptionError(f"the mask of {name} is {found.dtype} of shape {found.shape}; needed is one of {tuple(shape)}, as its picture")
-    white = 1 if found.dtype.kind in "bf" else full_scale(found.dtype)
-    matte = np.clip(found.astype(np.float32) / np.float32(white), 0, 1)
+    matte = read_matte(mask, (shape[1], shape[0]), name)
     if opaque is not None:
         matte = matte * opaque
     if not (matte >= 0.5).any():

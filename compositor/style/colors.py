@@ -59,7 +59,9 @@ def _root(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return (axes * roots) @ axes.T, (axes / roots) @ axes.T
 
 
-def transfer_colors(content: Floats, style: Floats, where: NDArray[np.bool_] | None = None) -> Floats:
+def transfer_colors(
+    content: Floats, style: Floats, where: NDArray[np.bool_] | None = None, modelled: NDArray[np.bool_] | None = None
+) -> Floats:
     """A picture with the colour distribution of another.
 
     Parameters
@@ -68,13 +70,16 @@ def transfer_colors(content: Floats, style: Floats, where: NDArray[np.bool_] | N
         RGB, encoded, 0..1.
     where : (h, w) bool, optional
         The pixels of ``content`` whose colours shall be those of ``style``; the others are taken along. None for all.
+    modelled : (h, w) bool, optional
+        The pixels of ``style`` that say which colours these are; None for all.
 
     Returns
     -------
     (h, w, 3) float32
         May leave 0..1 a little.
     """
-    given, wanted = _sample(content if where is None else content[where]), _sample(style)
+    given = _sample(content if where is None else content[where])
+    wanted = _sample(style if modelled is None else style[modelled])
     matrix, shift = linear_transfer(given, wanted)
     full = (content.reshape(-1, 3) @ matrix.T.astype(np.float32)) + shift.astype(np.float32)
     given = given @ matrix.T.astype(np.float32) + shift.astype(np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compositor.clock import StageClock
 from compositor.encoding import full_scale
 from compositor.errors import OptionError
-from compositor.images import open_source, read_mask, to_common_profile
+from compositor.images import open_source, read_matte, to_common_profile
 from compositor.images.masks import MaskSource
 from compositor.images.read import Source
 from compositor.options import JPEG_QUALITY, StyleOptions
@@ -30,6 +30,9 @@ Paint = Callable[[Floats, Floats, Floats, "NDArray[np.bool_] | None", StyleOptio
 """Paints a picture: called with the picture, the style and the picture in the style's colours, (h, w, 3) float32 encoded RGB 0..1, where
 it shall be painted ((h, w) bool or None for everywhere), the options, and the clock to tell; returns it painted."""
 
+FEWEST = 64
+"""Pixels that colours are concluded from at least."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Styled:
@@ -43,14 +46,17 @@ class Styled:
         ``exif`` and ``icc`` bytes of the picture.
     seconds : mapping
         Wall time by stage.
+    mask : (h, w) bool or None
+        Where there is a picture, if it is transparent somewhere; None for everywhere.
     """
 
     pixels: Pixels
     metadata: Mapping[str, bytes]
     seconds: Mapping[str, float]
+    mask: NDArray[np.bool_] | None = None
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = JPEG_QUALITY) -> None:
-        """Write the picture as JPEG, PNG or TIFF, by the name's ending.
+        """Write the picture as JPEG, PNG or TIFF, by the name's ending; a JPEG cannot hold what is transparent.
 
         Parameters
         ----------
@@ -70,7 +76,7 @@ class Styled:
         """
         from compositor.images import write_image
 
-        write_image(path, self.pixels, metadata=self.metadata, overwrite=overwrite, quality=quality)
+        write_image(path, self.pixels, mask=self.mask, metadata=self.metadata, overwrite=overwrite, quality=quality)
 
 
 def style(
@@ -119,46 +125,54 @@ def style(
         clock("read", 0, 1)
         photo = open_source(content)
         model = to_common_profile([photo, open_source(style)])[1]
-        before, after = _floats(photo, chosen.size), _floats(model, 0)
-        share = None if mask is None else _share(mask, before.shape[:2], photo.size)
-        where = None if share is None else share >= np.float32(0.5)
-        if where is not None and not where.any():
-            raise OptionError("mask leaves nothing to be changed; it must be white or true somewhere")
+        (before, shown), (after, modelled) = _floats(photo, chosen.size), _floats(model, 0)
+        share = None if mask is None else _share(mask, before.shape[:2], photo)
+        where = _both(shown, None if share is None else share >= np.float32(0.5))
+        for picture, pixels in ((photo, where), (model, modelled)):
+            if pixels is not None and np.count_nonzero(pixels) < FEWEST:
+                found = np.count_nonzero(pixels)
+                raise OptionError(f"of {picture.name} a mask leaves {found} pixels; at least {FEWEST} are needed to tell its colours")
         clock("colours", 0, 1)
-        colored = transfer_colors(before, after, where)
+        colored = transfer_colors(before, after, where, modelled)
         clipped = np.clip(colored, 0, 1)
         made = regrain(before, colored) if paint is None else paint(before, after, clipped, where, chosen, clock)
         weight = np.float32(chosen.strength) if share is None else (share * np.float32(chosen.strength))[..., None]
         made = before + (made - before) * weight
-    return Styled(_as(made, photo.dtype), photo.metadata, clock.seconds())
+    return Styled(_as(made, photo.dtype), photo.metadata, clock.seconds(), shown)
 
 
-def _floats(photo: Photo, size: int) -> Floats:
-    """A photo's pixels as float32, 0..1, at most ``size`` px on its longer side unless that is 0."""
-    longest = max(photo.size)
-    megapixels = math.prod(photo.size) * min(1.0, size / longest) ** 2 / 1e6 if size else math.inf
-    decoded = photo.full() if math.isinf(megapixels) else photo.reduced(megapixels)
-    return np.asarray(decoded.pixels / np.float32(full_scale(decoded.pixels.dtype)), np.float32)
+def _both(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Where two masks are true, either of which may be None for everywhere."""
+    return second if first is None else first if second is None else first & second
 
 
-def _share(mask: MaskSource, shape: tuple[int, ...], size: tuple[int, int]) -> Floats:
-    """How far each pixel is to be changed, (h, w) float32, 0..1, from a mask of the whole photo.
+def _floats(photo: Photo, size: int) -> tuple[Floats, NDArray[np.bool_] | None]:
+    """A photo's pixels as float32, 0..1, at most ``size`` px on its longer side unless that is 0, and where it is opaque.
 
-    Raises
-    ------
-    OptionError
-        It has another size than the photo.
+    What is transparent has the colours of the nearest opaque pixels: nobody sees those beneath, so nothing may take after them.
     """
     import cv2
 
-    if isinstance(mask, np.ndarray):
-        given = mask.astype(np.float32) / np.float32(1 if mask.dtype.kind in "bf" else np.iinfo(mask.dtype).max)
-    else:
-        given = read_mask(mask) / np.float32(255)
-    if given.shape != (size[1], size[0]):
-        raise OptionError(f"mask has shape {given.shape}; needed is {(size[1], size[0])}, that of the picture")
+    longest = max(photo.size)
+    megapixels = math.prod(photo.size) * min(1.0, size / longest) ** 2 / 1e6 if size else math.inf
+    decoded = photo.full() if math.isinf(megapixels) else photo.reduced(megapixels)
+    pixels = np.asarray(decoded.pixels / np.float32(full_scale(decoded.pixels.dtype)), np.float32)
+    if decoded.mask is None or not decoded.mask.any():
+        return pixels, decoded.mask
+    hidden = (~decoded.mask).view(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    nearest = np.zeros(labels.max() + 1, np.int64)
+    nearest[labels[decoded.mask]] = np.flatnonzero(decoded.mask)
+    return pixels.reshape(-1, 3)[nearest[labels]], decoded.mask
+
+
+def _share(mask: MaskSource, shape: tuple[int, ...], photo: Photo) -> Floats:
+    """How far each pixel is to be changed, (h, w) float32, 0..1, from a mask of the whole photo; raises as ``read_matte``."""
+    import cv2
+
+    given = read_matte(mask, photo.size, photo.name)
     if given.shape == shape:
-        return np.asarray(given, np.float32)
+        return given
     return np.asarray(cv2.resize(given, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), np.float32)
 
 
