@@ -46,12 +46,15 @@ class Decoded:
         Decoded pixels per full-size pixel in x and y.
     offset : (float, float)
         Shift in decoded pixels: full-size p lies at (p + 0.5) * scale - 0.5 + offset.
+    alpha : (h, w) uint8, uint16 or float32, or None
+        At full size only: the photo's opacity where that is more than the yes or no of the mask.
     """
 
     pixels: Pixels
     mask: NDArray[np.bool_] | None = None
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
+    alpha: NDArray[Any] | None = None
 
     def to_full(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Positions in the full-size photo of (n, 2) positions in these pixels."""

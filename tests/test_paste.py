@@ -147,6 +147,27 @@ def test_an_opaque_part_of_a_file_is_the_object(background, thing, tmp_path):
     np.testing.assert_array_equal(pasted.alpha[:40, :30], mask)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_soft_alpha_of_a_file_is_a_matte(background, generator, tmp_path, dtype):
+    matte = cv2.GaussianBlur(disc((40, 30), (15, 20), 10).astype(np.float32), (0, 0), 2)
+    stored = as_type(np.dstack([generator.random((40, 30, 3)), matte]), dtype)
+    cv2.imwrite(str(tmp_path / "thing.png"), stored[..., [2, 1, 0, 3]])
+    pasted = compositor.paste(background, tmp_path / "thing.png")
+    np.testing.assert_allclose(pasted.alpha[:40, :30], stored[..., 3] / full_scale(np.dtype(dtype)), atol=1e-6)  # single precision
+    half = compositor.paste(background, stored, mask=np.arange(30)[None] * np.ones((40, 1)) < 15)
+    assert not half.alpha[:, 15:].any()
+    np.testing.assert_array_equal(half.alpha[:40, :15], pasted.alpha[:40, :15])
+
+
+def test_nothing_of_what_is_hidden_in_a_transparent_background_shows():
+    """A white object on a background that is transparent, and black beneath: no rim of it is dark."""
+    background = np.zeros((60, 80, 4), np.uint8)
+    background[:, :20] = 255
+    pasted = compositor.paste(background, np.full((40, 30, 3), 240, np.uint8), mask=disc((40, 30), (15, 20), 12), at=(30, 10), fade=3.0)
+    assert ((pasted.alpha > 0) & (pasted.alpha < 1)).any()
+    assert (pasted.pixels[pasted.alpha > 0] == 240).all()
+
+
 def test_command(background, thing, tmp_path, capsys):
     mask = disc((40, 30), (15, 20), 12)
     for name, pixels in (("b.png", background), ("o.png", thing), ("m.png", np.repeat(mask[..., None], 3, 2) * np.uint8(255))):

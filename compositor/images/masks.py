@@ -188,7 +188,8 @@ class MaskedDecoder:
         mask = reduced(whole, decoded)
         if decoded.mask is not None:
             mask = mask & decoded.mask
-        return dataclasses.replace(decoded, mask=None if mask.all() else mask)
+        alpha = None if decoded.alpha is None else decoded.alpha * whole
+        return dataclasses.replace(decoded, mask=None if mask.all() else mask, alpha=alpha)
 
     def load(self) -> NDArray[np.bool_]:
         """The mask at full size."""

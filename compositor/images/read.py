@@ -21,7 +21,7 @@ from compositor.images.files import AnyPath, open_checked, printable, read_bytes
 from compositor.images.formats import FIRST_BYTES, find_format
 from compositor.images.limits import check_claim, check_size
 from compositor.images.metadata import camera_key, exposure_prior, focal_prior, read_exif
-from compositor.images.samples import QUARTERS, Header, Samples, mask_of, reduce_area, turn_upright, upright_size
+from compositor.images.samples import QUARTERS, Header, Samples, mask_of, reduce_area, soft_alpha, turn, turn_upright, upright_size
 from compositor.types import Decoded, Photo
 
 __all__ = ["Source", "open_photo", "open_photos", "open_source", "photo_from_array", "photo_names", "read_mask"]
@@ -228,7 +228,9 @@ def finish(samples: Samples, header: Header, orientation: int, shrink: int) -> D
     if samples.shrink != shrink:
         pixels, mask = reduce_area(pixels, mask, shrink)
         scale = (pixels.shape[1] / w, pixels.shape[0] / h)
-    return turn_upright(pixels, mask, orientation, scale=scale, size=upright_size(header.size, orientation))
+    decoded = turn_upright(pixels, mask, orientation, scale=scale, size=upright_size(header.size, orientation))
+    alpha = soft_alpha(samples) if shrink == 1 else None
+    return decoded if alpha is None else dataclasses.replace(decoded, alpha=turn(alpha, orientation))
 
 
 def photo_from_array(array: NDArray[Any], name: str, mask: NDArray[Any] | None = None) -> Photo:

@@ -77,6 +77,16 @@ def mask_of(samples: Samples) -> NDArray[np.bool_] | None:
     return mask
 
 
+def soft_alpha(samples: Samples) -> NDArray[Any] | None:
+    """Opacity of samples where any is neither opaque nor transparent, (h, w) and contiguous; 0 where colours are no finite numbers."""
+    alpha = samples.alpha
+    if alpha is None or not ((alpha > 0) & (alpha < full_scale(alpha.dtype))).any():
+        return None
+    if samples.colors.dtype.kind == "f":
+        alpha = np.where(np.isfinite(samples.colors).all(axis=2) & np.isfinite(alpha), np.clip(alpha, 0, 1), np.zeros((), alpha.dtype))
+    return np.ascontiguousarray(alpha)
+
+
 def reduce_area(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, shrink: int) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Pixels and mask at about 1/shrink of their size by area averaging; a pixel stays valid when all of its parts were."""
     import cv2

@@ -18,7 +18,7 @@ from compositor.images.read import Source
 from compositor.options import JPEG_QUALITY, PasteOptions
 from compositor.paste.matte import heal_border, soften
 from compositor.threads import limit_threads
-from compositor.types import Pixels
+from compositor.types import Decoded, Photo, Pixels
 
 __all__ = ["Harmonize", "Pasted", "paste"]
 
@@ -76,7 +76,7 @@ def paste(
         The deeper of their pixel types and the background's colour profile become both's.
     mask : path or (h, w) array, optional
         What of ``cutout`` is the object: white or true; of its size. A mask with a soft border is a matte and stays as it is.
-        Without one, what of ``cutout`` is opaque.
+        Without one, what of ``cutout`` is opaque, and how much.
     harmonize : callable, optional
         Changes the object's tone to fit, such as ``compositor.learned.Harmonizer.load()``. By default no tone changes: matching
         statistics of the object to those of the background makes most objects worse.
@@ -100,16 +100,17 @@ def paste(
         raise ReadError(": ".join(left_out[0]))
     with limit_threads(chosen.threads):
         behind, decoded = opened[0].full(), opened[1].full()
-        matte = _matte(mask, decoded.mask, decoded.pixels.shape[:2], opened[1].name)
-        pixels, alpha = _placed(behind.pixels, decoded.pixels, matte, chosen)
+        matte = _matte(mask, _opacity(decoded), opened[1])
+        pixels, alpha = _placed(behind, decoded.pixels, matte, chosen)
         if harmonize is not None:
             white = np.float32(full_scale(pixels.dtype))
             pixels = _in_depth(harmonize(pixels.astype(np.float32) / white, alpha), alpha, pixels)
     return Pasted(pixels, alpha, None if behind.mask is None else behind.mask | (alpha >= 0.5), opened[0].metadata)
 
 
-def _placed(behind: Pixels, cutout: Pixels, matte: Floats, options: PasteOptions) -> tuple[Pixels, Floats]:
+def _placed(background: Decoded, cutout: Pixels, matte: Floats, options: PasteOptions) -> tuple[Pixels, Floats]:
     """The background with the object on it, and the shares of its pixels that are the object's."""
+    behind = background.pixels
     front = cutout.astype(np.float32) / np.float32(full_scale(cutout.dtype))
     front, matte = _scaled(front, matte, options.scale)
     # How the border fades, and what colours it has, depends on the whole object, so it is settled before a part is cut off.
@@ -121,23 +122,30 @@ def _placed(behind: Pixels, cutout: Pixels, matte: Floats, options: PasteOptions
         (x, y), (h, w) = options.at, behind.shape[:2]
         raise OptionError(f"with its picture's corner at {x} {y} nothing of the object lies on the background of {w} x {h} px; move it")
     pixels = behind.copy()
-    pixels[there] = _laid_over(behind[there], front, alpha)
+    pixels[there] = _laid_over(behind[there], front, alpha, None if background.mask is None else background.mask[there])
     whole = np.zeros(behind.shape[:2], np.float32)
     whole[there] = alpha
     return pixels, whole
 
 
-def _matte(mask: MaskSource | None, opaque: NDArray[np.bool_] | None, shape: tuple[int, ...], name: str) -> Floats:
-    """The object's mask, 0..1, without what is transparent."""
+def _opacity(decoded: Decoded) -> Floats | None:
+    """How opaque each pixel of a picture is, 0..1; None where all are wholly."""
+    if decoded.alpha is not None:
+        return np.asarray(decoded.alpha / np.float32(full_scale(decoded.alpha.dtype)), np.float32)
+    return None if decoded.mask is None else decoded.mask.astype(np.float32)
+
+
+def _matte(mask: MaskSource | None, opaque: Floats | None, photo: Photo) -> Floats:
+    """The object's mask, 0..1, as far as it is opaque."""
     if mask is None:
         if opaque is None:
-            raise OptionError(f"{name} is opaque everywhere; give a mask= of the object")
-        return opaque.astype(np.float32)
-    matte = read_matte(mask, (shape[1], shape[0]), name)
+            raise OptionError(f"{photo.name} is opaque everywhere; give a mask= of the object")
+        return opaque
+    matte = read_matte(mask, photo.size, photo.name)
     if opaque is not None:
         matte = matte * opaque
     if not (matte >= 0.5).any():
-        raise OptionError(f"the mask of {name} shows nothing; it must be white on the object")
+        raise OptionError(f"the mask of {photo.name} shows nothing; it must be white on the object")
     return np.asarray(matte, np.float32)
 
 
@@ -162,10 +170,12 @@ def _windows(size: tuple[int, ...], canvas: tuple[int, ...], at: tuple[int, int]
     return there, here
 
 
-def _laid_over(behind: Pixels, front: Floats, alpha: Floats) -> Pixels:
-    """The object over the background, mixed in linear light as a lens mixes what lies on one pixel."""
+def _laid_over(behind: Pixels, front: Floats, alpha: Floats, opaque: NDArray[np.bool_] | None) -> Pixels:
+    """The object over the background, mixed in linear light as a lens mixes what lies on one pixel; unmixed where that shows nothing."""
     white = np.float32(full_scale(behind.dtype))
     mixed = (alpha > 0) & (alpha < 1)
+    if opaque is not None:
+        mixed &= opaque
     made = front.copy()
     light = decode_srgb(front[mixed]) * alpha[mixed][:, None] + decode_srgb(behind[mixed] / white) * (1 - alpha[mixed][:, None])
     made[mixed] = encode_srgb(light)
