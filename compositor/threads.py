@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Iterator
@@ -10,36 +11,44 @@ from contextlib import ExitStack, contextmanager
 __all__ = ["limit_threads", "threads_allowed"]
 
 
-_lock, _limits = threading.Lock(), ExitStack()
-_blocks = 0
-"""How many blocks of ``limit_threads`` are open; ``_limits`` gives back what there was before the first."""
+@dataclasses.dataclass(eq=False)
+class _Block:
+    """A block that has begun, and what gives back the limits there were when it did."""
+
+    before: ExitStack
+    ended: bool = False
+
+
+_lock = threading.Lock()
+_blocks: list[_Block] = []
+"""In the order they began; one that ended stays until those that began after it have ended too."""
 
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
     """Let OpenCV and the linear algebra use ``count`` threads inside the block; 0 means one per core.
 
-    Numba needs no limit: every kernel runs on the thread that calls it, and the stages call kernels from as many. The limit is the whole
-    process's: of several blocks at a time the last to begin decides, and the last to end gives back what there was before the first.
+    Numba needs no limit: every kernel runs on the thread that calls it, and the stages call kernels from as many. A block within another
+    gives back the outer one's limit when it ends. The limit is the whole process's: of several blocks at a time, of whichever threads,
+    the last to begin decides, and when all have ended there is what was there before the first.
     """
     import cv2
     from threadpoolctl import threadpool_limits
 
-    global _blocks
     wanted = count or os.cpu_count() or 1
+    block = _Block(ExitStack())
     with _lock:
-        if not _blocks:
-            _limits.callback(cv2.setNumThreads, cv2.getNumThreads())
-        _limits.enter_context(threadpool_limits(wanted))
+        block.before.callback(cv2.setNumThreads, cv2.getNumThreads())
+        block.before.enter_context(threadpool_limits(wanted))
         cv2.setNumThreads(wanted)
-        _blocks += 1
+        _blocks.append(block)
     try:
         yield
     finally:
         with _lock:
-            _blocks -= 1
-            if not _blocks:
-                _limits.close()
+            block.ended = True
+            while _blocks and _blocks[-1].ended:
+                _blocks.pop().before.close()
 
 
 def threads_allowed() -> int:

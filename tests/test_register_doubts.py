@@ -5,6 +5,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 from skimage import data
 
 import compositor
@@ -12,7 +13,7 @@ from compositor.datasets.boards import photograph_boards
 from compositor.datasets.scenery import street
 from compositor.datasets.synthesize import look_around, render_views, rotation_of
 from compositor.images import photo_from_array
-from compositor.threads import limit_threads
+from compositor.threads import limit_threads, threads_allowed
 from compositor.types import Camera
 
 
@@ -108,5 +109,18 @@ def test_threads_come_back_however_the_blocks_end():
     second.__enter__()
     assert cv2.getNumThreads() == 2
     first.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 2  # the last to begin decides
     second.__exit__(None, None, None)
     assert cv2.getNumThreads() == before
+
+
+def test_a_block_of_threads_gives_back_what_the_one_around_it_had():
+    def linear_algebra():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with limit_threads(3):
+        around = linear_algebra()
+        with limit_threads(1):
+            assert threads_allowed() == 1
+        assert threads_allowed() == 3
+        assert linear_algebra() == around
