@@ -5,8 +5,8 @@ import math
 import cv2
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 from skimage import data
+from threadpoolctl import threadpool_info
 
 import compositor
 from compositor.datasets.boards import photograph_boards

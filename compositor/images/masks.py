@@ -120,7 +120,7 @@ def read_matte(mask: MaskSource, size: tuple[int, int], name: str) -> NDArray[np
     if found.shape != shape or not (found.dtype.kind in "bf" or found.dtype in (np.uint8, np.uint16)):
         kinds = "bool, uint8, uint16 or float"
         raise OptionError(f"the mask of {name} is {found.dtype} of shape {found.shape}; needed is {kinds} of shape {shape}, as its picture")
-    if found.dtype.kind == "f" and not (-SLACK <= found.min() and found.max() <= 1 + SLACK):
+    if found.dtype.kind == "f" and not (found.min() >= -SLACK and found.max() <= 1 + SLACK):
         raise OptionError(
             f"the mask of {name} holds {found.min():g} to {found.max():g}; needed are numbers from 0 to 1, or uint8 up to 255"
         )
