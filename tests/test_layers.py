@@ -15,7 +15,7 @@ import compositor
 PACKAGE = Path(compositor.__file__).parent
 FLOORS = [
     {"errors", "options", "kernels"},
-    {"types", "encoding", "threads", "heap", "spool"},
+    {"types", "encoding", "threads", "memory", "heap", "spool"},
     {"images", "geometry", "clock"},
     {"registration", "photometry", "panorama"},
     {"register", "compose", "paste", "mosaic", "style", "assess"},

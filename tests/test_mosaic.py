@@ -177,6 +177,12 @@ def test_a_picture_too_large_for_its_format_is_refused_before_tiles_are_read(tmp
     assert "left out" not in said
 
 
+def test_more_cells_than_memory_holds_are_refused_before_tiles_are_read(monkeypatch, tmp_path):
+    monkeypatch.setattr("compositor.memory.available_memory", lambda: 100_000_000)
+    with pytest.raises(compositor.LimitError, match="1000 x 750 cells needs 531 MB of memory, 75 MB may be taken; try fewer columns="):
+        compositor.mosaic(ramp(), [tmp_path / "missing.jpg"], columns=1000, tile_size=4)
+
+
 def test_no_tile_that_can_be_read_is_an_error(tmp_path):
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(compositor.ReadError, match="none of the tiles can be read") as caught:

@@ -147,6 +147,14 @@ def test_an_opaque_part_of_a_file_is_the_object(background, thing, tmp_path):
     np.testing.assert_array_equal(pasted.alpha[:40, :30], mask)
 
 
+def test_an_object_too_large_for_memory_is_refused(background, thing, monkeypatch):
+    monkeypatch.setattr("compositor.memory.available_memory", lambda: 1_000_000)
+    mask = np.ones((40, 30), bool)
+    compositor.paste(background, thing, mask=mask, scale=2.0)
+    with pytest.raises(compositor.LimitError, match="30 x 40 px at scale=16 needs 28 MB"):
+        compositor.paste(background, thing, mask=mask, scale=16.0)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_the_soft_alpha_of_a_file_is_a_matte(background, generator, tmp_path, dtype):
     matte = cv2.GaussianBlur(disc((40, 30), (15, 20), 10).astype(np.float32), (0, 0), 2)

@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,12 @@ from compositor.compose.warp import Box
 from compositor.compose.windows import LARGEST
 from compositor.errors import LimitError
 from compositor.images import is_masked
+from compositor.memory import SHARE, available_memory
 from compositor.options import ComposeOptions, PictureSize
 from compositor.registration import Registration
 from compositor.types import Canvas, Photo
 
-__all__ = ["Demands", "Holding", "available_memory", "choose_holding", "estimate_memory"]
+__all__ = ["Demands", "Holding", "choose_holding", "estimate_memory"]
 
 MEGABYTE = 10**6
 LIBRARIES = 270 * MEGABYTE
@@ -36,8 +36,6 @@ SMALLEST_SCALE = 0.01
 """Nobody wants less."""
 FEWEST = 4
 """Photos that must be held at least where four corners meet."""
-UNKNOWN = 4000 * MEGABYTE
-"""What a machine is taken to have that does not tell."""
 WINDOW = 250
 """Bytes for each pixel of a window in which a seam is looked at again: four photos drawn, both layers' distances, what is made of them."""
 NETWORK = 350 * MEGABYTE
@@ -172,18 +170,6 @@ def most_at_once(boxes: Sequence[Box], size: tuple[int, int], tile: int) -> int:
     return int(np.cumsum(count).max())
 
 
-def available_memory() -> int:
-    """Bytes that this machine could still give to a process."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return UNKNOWN
-
-
 def choose_holding(
     registration: Registration, canvas: Canvas, options: ComposeOptions, dtype: np.dtype[Any], *, demands: Demands = Demands()
 ) -> Holding:
@@ -203,7 +189,7 @@ def choose_holding(
     LimitError
         Not even that fits into the memory that is allowed, or the disk has no room; with what is needed.
     """
-    allowed = options.max_memory * MEGABYTE or 0.75 * available_memory()
+    allowed = options.max_memory * MEGABYTE or SHARE * available_memory()
 
     def needed(holding: Holding) -> int:
         return estimate_memory(registration, canvas, options, dtype, demands=demands, holding=holding)

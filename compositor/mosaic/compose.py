@@ -13,8 +13,9 @@ from compositor.clock import StageClock
 from compositor.errors import OptionError
 from compositor.images import open_source
 from compositor.images.read import Source
+from compositor.memory import require_memory
 from compositor.mosaic.collection import LAYOUT, Collection, read_collection, to_bytes
-from compositor.mosaic.match import assign, describe
+from compositor.mosaic.match import CANDIDATES, assign, describe
 from compositor.mosaic.picture import Mosaic, draw_row
 from compositor.options import MosaicOptions
 from compositor.spool import Drawn
@@ -29,6 +30,8 @@ Features = Callable[[NDArray[np.uint8]], NDArray[Any]]
 Approve = Callable[[tuple[int, int]], object]
 AT_ONCE = 64
 """Pictures that features are computed of at a time."""
+CELL, CANDIDATE = 700, 8
+"""Bytes for each cell (its thumbnail, descriptors and what is made of them) and for each of its candidates; measured, without features."""
 
 
 def mosaic(
@@ -68,6 +71,8 @@ def mosaic(
         There is no such option, or no such value, or too few tiles for it.
     ReadError
         The target cannot be read, or none of the tiles.
+    LimitError
+        So many cells would take more memory than there is.
     WriteError
         The temporary file that keeps the tiles has no room.
     """
@@ -80,6 +85,8 @@ def mosaic(
         rows, columns = grid_of(photo.size, chosen)
         if approve is not None:
             approve((columns * chosen.tile_size, rows * chosen.tile_size))
+        needed = rows * columns * (CELL + CANDIDATE * min(CANDIDATES, len(sources)))
+        require_memory(needed, f"a mosaic of {columns} x {rows} cells", "fewer columns=")
         picture = _cropped(photo, rows, columns)
         collection = read_collection(sources, photo, chosen.tile_size, clock)
         clock("match", 0, 1)

@@ -56,7 +56,7 @@ class Mosaic:
         return [self.names[number] for number in np.unique(self.chosen)]
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, quality: int = JPEG_QUALITY) -> None:
-        """Write the mosaic as TIFF, piece by piece, or as JPEG or PNG, whole in memory; by the name's ending.
+        """Write the mosaic as TIFF or PNG, piece by piece, or as JPEG, whole in memory; by the name's ending.
 
         Parameters
         ----------

@@ -15,6 +15,7 @@ from compositor.encoding import decode_srgb, encode_srgb, full_scale
 from compositor.errors import OptionError, ReadError
 from compositor.images import MaskSource, open_photos, read_matte, write_image
 from compositor.images.read import Source
+from compositor.memory import require_memory
 from compositor.options import JPEG_QUALITY, PasteOptions
 from compositor.paste.matte import heal_border, soften
 from compositor.threads import limit_threads
@@ -26,6 +27,10 @@ Floats = NDArray[np.float32]
 Harmonize = Callable[[Floats, Floats], Floats]
 """Changes the tone of an object: called with a composite, (h, w, 3) float32, encoded, 0..1, and the shares of its pixels that are the
 object's, (h, w) float32; returns the composite with the object in another tone, and the same pixels where its share is 0."""
+
+
+FADED, CUT = 90, 24
+"""Bytes for each pixel of an enlarged object whose border fades, and of one that is cut hard; measured."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,6 +96,8 @@ def paste(
     ------
     OptionError
         There is no such option or value, the mask does not fit, or the object would lie outside the background.
+    LimitError
+        The object would be so large that there is not the memory for it.
     ReadError
         A picture cannot be read.
     """
@@ -112,6 +119,10 @@ def _placed(background: Decoded, cutout: Pixels, matte: Floats, options: PasteOp
     """The background with the object on it, and the shares of its pixels that are the object's."""
     behind = background.pixels
     front = cutout.astype(np.float32) / np.float32(full_scale(cutout.dtype))
+    h, w = matte.shape
+    if options.scale > 1:
+        needed = h * w * options.scale**2 * (FADED if options.fade else CUT)
+        require_memory(needed, f"an object of {w} x {h} px at scale={options.scale:g}", "a smaller scale= or a smaller picture")
     front, matte = _scaled(front, matte, options.scale)
     # How the border fades, and what colours it has, depends on the whole object, so it is settled before a part is cut off.
     alpha = soften(matte, options.fade)
