@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="the extra «learned» is not installed")
 pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
 
+import imagecodecs
 import torch
 from PIL import Image
 
@@ -20,6 +22,7 @@ from compositor.learned import Gan, Vae, train_gan, train_vae
 from compositor.learned.batches import draw_batch, sheet
 from compositor.learned.collection import Collection
 from compositor.learned.gan import KIND as GAN
+from compositor.learned.labelled import square
 from compositor.learned.vae import KIND as VAE
 from compositor.learned.vary import vary
 from compositor.learned.weights import WeightsError, read_weights, write_weights
@@ -85,6 +88,19 @@ def test_a_collection_takes_given_parts_and_names_what_is_broken(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptionError, match="0 pictures"):
         Collection.read(tmp_path / "empty", 32)
+
+
+def test_pictures_are_read_in_srgb_and_as_large_as_is_needed(tmp_path):
+    profile = imagecodecs.cms_profile("adobergb")
+    noise = np.random.default_rng(1).integers(0, 256, (300, 3000, 3), np.uint8)
+    write_image(tmp_path / "long.png", noise)
+    write_image(tmp_path / "adobe.png", np.full((40, 40, 3), (60, 200, 60), np.uint8), metadata={"icc": profile})
+    parts = Collection.read(tmp_path, 256)
+    found = {Path(path).name: pixels for part in parts for path, pixels in zip(part.paths, part.pixels, strict=True)}
+    sharp = square(noise, 256)
+    assert found["long.png"].std() == pytest.approx(sharp.std(), rel=0.02)  # read small and enlarged it has a third of it
+    # Adobe RGB's green is beyond sRGB's: there is no red in it there.
+    assert found["adobe.png"][..., 0].max() < 40
 
 
 def test_what_a_training_drew_among_the_pictures_changes_nothing(tmp_path):

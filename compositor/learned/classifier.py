@@ -95,7 +95,7 @@ class Classifier:
         ReadError
             A picture cannot be read.
         """
-        shown = [square(read_picture(picture), self.size) for picture in pictures]
+        shown = [square(read_picture(picture, short=self.size), self.size) for picture in pictures]
         scores: list[Tensor] = [torch.zeros(0, len(self.classes))]
         for first in range(0, len(shown), AT_ONCE):
             part = torch.from_numpy(np.stack(shown[first : first + AT_ONCE])).to(self.device)

@@ -136,7 +136,7 @@ def _read(found: Sequence[tuple[str, Path]], classes: tuple[str, ...], size: int
     def one(entry: tuple[str, Path]) -> _Entry | tuple[str, str]:
         name, path = entry
         try:
-            content, pixels = read_bytes_checked(path), square(read_picture(path), size)
+            content, pixels = read_bytes_checked(path), square(read_picture(path, short=size), size)
         except ReadError as error:
             return printable(path.name), str(error).removeprefix(f"{printable(path.name)}: ")
         return _Entry(str(path), hashlib.sha256(content).hexdigest(), classes.index(name), pixels)

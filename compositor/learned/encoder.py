@@ -104,7 +104,7 @@ class Encoder:
         known = [*LEARNED, *HAND_MADE, *(["words"] if self.words else [])]
         if not parts or not set(parts) <= set(known) or min(parts.values()) <= 0:
             raise OptionError(f"parts={parts!r} are not known, or weigh nothing; choose from {', '.join(known)}, with weights above 0")
-        pixels = [read_picture(picture) for picture in pictures]
+        pixels = [read_picture(picture, short=SHORT_SIDE) for picture in pictures]
         told = self._look(pixels) if set(parts) & set(LEARNED) else {}
         for name in parts:
             if name not in LEARNED:

@@ -68,6 +68,7 @@ class Labelled:
         """
         place = Path(folder)
         classes = sorted(one.name for one in place.iterdir() if one.is_dir()) if place.is_dir() else []
+        kept = round(ROOM * size)
         rows: list[tuple[str, int, str, NDArray[np.uint8]]] = []
         left_out: list[tuple[str, str]] = []
         known: set[str] = set()
@@ -75,13 +76,13 @@ class Labelled:
             for path in sorted(path for path in (place / name).rglob("*") if is_picture(path)):
                 called = printable(path.relative_to(place))
                 try:
-                    digest, pixels = hashlib.sha256(read_bytes_checked(path)).hexdigest(), read_picture(path)
+                    digest, pixels = hashlib.sha256(read_bytes_checked(path)).hexdigest(), read_picture(path, short=kept)
                 except ReadError as error:
                     left_out.append((called, str(error).removeprefix(f"{printable(path.name)}: ")))
                     logging.getLogger(__name__).warning("%s: %s; it is left out", *left_out[-1])
                     continue
                 if digest not in known:  # nothing is learned from and measured on
-                    rows.append((digest, label, called, shrunk(pixels, round(ROOM * size))))
+                    rows.append((digest, label, called, shrunk(pixels, kept)))
                 known.add(digest)
         counts = np.bincount([label for _, label, _, _ in rows], minlength=len(classes))
         if len(classes) < 2 or counts.min() < 2:

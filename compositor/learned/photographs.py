@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.errors import OptionError, ReadError
-from compositor.images import PICTURE_ENDINGS, open_photo, read_bytes_checked, to_common_profile
+from compositor.images import PICTURE_ENDINGS, open_photo, read_bytes_checked
 from compositor.images.files import printable
-from compositor.learned.pictures import eight_bits
+from compositor.learned.pictures import eight_bits, in_srgb
 
 __all__ = ["CONFUSION", "CURVES", "SAMPLES", "Photograph", "Photographs", "is_picture", "pictures_of"]
 
@@ -176,10 +176,7 @@ def _read(path: Path, left_out: list[tuple[str, str]]) -> Photograph | None:
 
 def _reduced(path: Path) -> Photograph:
     """A photograph, as small as is needed, in sRGB."""
-    photo = open_photo(path)
-    if photo.metadata.get("icc"):
-        photo = to_common_profile([dataclasses.replace(photo, metadata={}), photo])[1]
-    pixels = eight_bits(photo.full().pixels)
+    pixels = eight_bits(in_srgb(open_photo(path)).full().pixels)
     scale = SHORT_SIDE / min(pixels.shape[:2])
     if scale < 1:
         h, w = pixels.shape[:2]

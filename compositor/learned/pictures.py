@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any
 
@@ -10,19 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.encoding import full_scale
-from compositor.images import open_source
+from compositor.images import open_source, to_common_profile
 from compositor.types import Photo
 
-__all__ = ["Picture", "eight_bits", "read_picture", "shrunk"]
+__all__ = ["Picture", "eight_bits", "in_srgb", "read_picture", "shrunk"]
 
 Picture = str | os.PathLike[str] | NDArray[Any] | Photo
 """A file, (h, w, 3) RGB pixels, or a photo opened before."""
 MEGAPIXELS = 0.2
-"""That a picture is read at: more than is looked at."""
+"""That a picture is read at where no more is needed."""
 
 
-def read_picture(source: Picture) -> NDArray[np.uint8]:
-    """The pixels of a picture, (h, w, 3) uint8, RGB; large ones are read small.
+def read_picture(source: Picture, *, short: int = 0) -> NDArray[np.uint8]:
+    """The pixels of a picture, (h, w, 3) uint8, sRGB-encoded; large ones are read small.
+
+    Parameters
+    ----------
+    source : path, (h, w, 3) array or Photo
+        An array is RGB, and returned as it is where it has 8 bits.
+    short : int
+        Px that are needed of the shorter side: of a long picture more is read than of another.
 
     Raises
     ------
@@ -31,7 +39,17 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
     """
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3:
         return source
-    return eight_bits(open_source(source).reduced(MEGAPIXELS).pixels)
+    photo = in_srgb(open_source(source))
+    w, h = photo.size
+    needed = (short / min(w, h)) ** 2 * w * h / 1e6
+    return eight_bits(photo.reduced(max(MEGAPIXELS, needed)).pixels)
+
+
+def in_srgb(photo: Photo) -> Photo:
+    """A photo that decodes to sRGB whatever its profile is."""
+    if not photo.metadata.get("icc"):
+        return photo
+    return to_common_profile([dataclasses.replace(photo, metadata={}), photo])[1]
 
 
 def eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
