@@ -144,6 +144,12 @@ def test_temperature_makes_certainty_true(generator):
     assert calibration_error(calm, labels) < 0.03 < 0.1 < calibration_error(bold, labels)
 
 
+def test_confusion_of_many_classes_is_a_picture_like_any_other():
+    drawing = draw_confusion(np.eye(1000, dtype=np.int64), [str(k) for k in range(1000)])
+    assert max(drawing.shape) <= 3000
+    assert drawing[0, 0].tolist() == drawing[-1, -1].tolist() != drawing[0, -1].tolist() == [255, 255, 255]
+
+
 def test_confusion_counts_and_reports():
     told = np.eye(3)[[0, 0, 1, 2, 2, 2]]
     counts = confusion(told, np.array([0, 0, 0, 1, 2, 2]))

@@ -25,7 +25,7 @@ from compositor.learned.judgement import (
     report_by_class,
 )
 from compositor.learned.labelled import Labelled, square
-from compositor.learned.loop import Course, begin, finish, run
+from compositor.learned.loop import begin, finish, run
 from compositor.learned.photographs import CONFUSION
 from compositor.learned.pictures import Picture, read_picture
 from compositor.learned.recognition import AT_ONCE, ClassifierNetwork, Recognition, make_batch
@@ -149,9 +149,13 @@ def train_classifier(
         backbone, asked["encoder"] = _backbone(chosen)
         training = Recognition(chosen, course.device, learned, held_out, backbone, taught=chosen.start == "encoder")
         record = run(training, lambda number: make_batch(learned, number, chosen, course.device), course, asked, progress)
-        record |= _judged(training, held_out, course)
+        judged, counts = _judged(training, held_out)
+        record |= judged
         record["classes"], record["shape"] = list(learned.classes), {"channels": list(backbone.channels), "size": chosen.size}
-        return finish(course, record, {".safetensors": (KIND, training.best.state_dict())}, _card)
+        record = finish(course, record, {".safetensors": (KIND, training.best.state_dict())}, _card)
+        if course.processes.first:
+            write_image(course.output.with_suffix(CONFUSION), draw_confusion(counts, learned.classes), overwrite=True)
+        return record
 
 
 def _backbone(options: ClassifierOptions) -> tuple[Backbone, str]:
@@ -164,14 +168,12 @@ def _backbone(options: ClassifierOptions) -> tuple[Backbone, str]:
         return Backbone(BackboneShape().channels), ""
 
 
-def _judged(training: Recognition, held_out: Labelled, course: Course) -> dict[str, Any]:
-    """How good the best weights are, on pictures that were not learned from; writes what is taken for what."""
+def _judged(training: Recognition, held_out: Labelled) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """How good the best weights are, on pictures that were not learned from, and how many of which class are taken for which."""
     scores = training.scores(training.best).cpu().numpy()
     temperature = fit_temperature(scores, held_out.labels)
     told = probabilities(scores, temperature)
     counts = confusion(told, held_out.labels)
-    if course.processes.first:
-        write_image(course.output.with_suffix(CONFUSION), draw_confusion(counts, held_out.classes), overwrite=True)
     by_class = report_by_class(counts, held_out.classes)
     figures = {
         "right": float((told.argmax(1) == held_out.labels).mean()),
@@ -179,7 +181,7 @@ def _judged(training: Recognition, held_out: Labelled, course: Course) -> dict[s
         "calibration_error": calibration_error(told, held_out.labels),
         "calibration_error_before": calibration_error(probabilities(scores), held_out.labels),
     }
-    return {"temperature": temperature, "by_class": by_class, "figures": figures}
+    return {"temperature": temperature, "by_class": by_class, "figures": figures}, counts
 
 
 def _card(name: str, record: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ __all__ = ["calibration_error", "confusion", "draw_confusion", "fit_temperature"
 Floats = NDArray[np.floating]
 CELL, MARGIN = 44, 130
 """Px of a cell of the drawing, and of what stands beside it."""
+MOST_CELLS = 60
+"""Classes up to which cells have numbers and names; the drawing grows no further."""
 BINS = 10
 
 
@@ -76,14 +78,21 @@ def report_by_class(counts: NDArray[np.int64], classes: Sequence[str]) -> dict[s
 
 
 def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.uint8]:
-    """A picture of a confusion matrix, (h, w, 3) uint8, RGB: rows are what pictures show, columns what they were taken for."""
+    """A picture of a confusion matrix, (h, w, 3) uint8, RGB: rows are what pictures show, columns what they were taken for.
+
+    Of many classes shares are shown alone, without names and numbers, in a drawing of 2640 px.
+    """
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    if len(classes) > MOST_CELLS:
+        side = CELL * MOST_CELLS
+        how = cv2.INTER_NEAREST if len(classes) < side else cv2.INTER_AREA
+        return _coloured(cv2.resize(share.astype(np.float32), (side, side), interpolation=how))
     side = MARGIN + CELL * len(classes) + 10
     drawing = np.full((side, side, 3), 255, np.uint8)
     for row in range(len(classes)):
         for column in range(len(classes)):
             y, x = MARGIN + row * CELL, MARGIN + column * CELL
-            drawing[y : y + CELL - 1, x : x + CELL - 1] = np.round(255 - share[row, column] * np.array([235, 195, 95])).astype(np.uint8)
+            drawing[y : y + CELL - 1, x : x + CELL - 1] = _coloured(share[row, column])
             ink = (255, 255, 255) if share[row, column] > 0.5 else (60, 60, 60)
             _write(drawing, str(counts[row, column]), (x + 6, y + CELL // 2 + 5), ink)
         _write(drawing, classes[row][:15], (4, MARGIN + row * CELL + CELL // 2 + 5), (0, 0, 0))
@@ -93,6 +102,11 @@ def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> NDArray
         _write(beside, name[:15], (4, side - (MARGIN + column * CELL + CELL // 2) + 5), (0, 0, 0))
     drawing[:MARGIN, MARGIN:] = np.rot90(beside, -1)[:, MARGIN:]
     return drawing
+
+
+def _coloured(share: Floats) -> NDArray[np.uint8]:
+    """Shares, (...), as colours, (..., 3): the more the bluer."""
+    return np.asarray(np.round(255 - share[..., None] * np.array([235, 195, 95], np.float32)), np.uint8)
 
 
 def _write(drawing: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
