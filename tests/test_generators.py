@@ -19,13 +19,15 @@ from compositor.cli.entry import run
 from compositor.errors import OptionError
 from compositor.images import open_photo, write_image
 from compositor.learned import Gan, Vae, train_gan, train_vae
-from compositor.learned.batches import draw_batch, sheet
+from compositor.learned.batches import as_tensor, draw_batch, sheet
 from compositor.learned.collection import Collection
 from compositor.learned.gan import KIND as GAN
 from compositor.learned.labelled import square
 from compositor.learned.vae import KIND as VAE
+from compositor.learned.vae import VaeTraining, fitted
 from compositor.learned.vary import vary
 from compositor.learned.weights import WeightsError, read_weights, write_weights
+from compositor.options import VaeOptions
 
 SMALL = {"iterations": 4, "report_every": 2, "batch": 4, "channels": 16, "threads": 1, "device": "cpu"}
 
@@ -161,6 +163,23 @@ def test_an_autoencoder_learns_to_give_pictures_back(folder, tmp_path):
         vae.encode(pixels[:, :16])
     with pytest.raises(OptionError, match="no pictures of a class"):
         vae.sample(1, of="squares")
+
+
+def test_an_autoencoder_is_fitted_to_more_pictures_than_it_looks_at_at_a_time(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), np.uint8)
+    learned = Collection(pixels, np.zeros(300, np.int64), ("",), ("",) * 300, "")
+    training = VaeTraining(VaeOptions.of({"size": 32, "numbers": 8, "channels": 16}), "cpu", learned)
+    there = []
+    monkeypatch.setattr("compositor.learned.vae.as_tensor", lambda part, device: there.append(len(part)) or as_tensor(part, device))
+    network = fitted(training, learned)
+    assert max(there) < 300
+    with torch.no_grad():
+        mean, variance = (told.double() for told in network.encode(as_tensor(pixels, "cpu")))
+    covariance = torch.cov(mean.T) + torch.diag(variance.exp().mean(0))
+    covariance = 0.95 * covariance + 0.05 * torch.diag(covariance.diagonal())
+    # What is kept are float32.
+    torch.testing.assert_close((network.root @ network.root.T).double(), covariance, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.middle.double(), mean.mean(0), rtol=1e-4, atol=1e-5)
 
 
 def test_variation_keeps_size_and_lets_gradients_through():

@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import math
 import os
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, Self
 
@@ -85,13 +86,20 @@ class VaeNetwork(nn.Module):
         return torch.as_tensor(self.decoder(numbers))
 
     @torch.no_grad()
-    def fit(self, pictures: Tensor) -> None:
-        """Fit the distribution to what the encoder says of pictures."""
-        parts = [self.encode(part) for part in pictures.split(AT_ONCE)]
-        mean, variance = (torch.cat([part[k] for part in parts]).double() for k in (0, 1))
-        covariance = torch.cov(mean.T) + torch.diag(variance.exp().mean(0))
+    def fit(self, parts: Iterable[Tensor]) -> None:
+        """Fit the distribution to what the encoder says of pictures, (b, 3, s, s) each part; they need not be there at a time."""
+        count, sums = 0, torch.zeros(self.shape.numbers, dtype=torch.float64)
+        variances, products = torch.zeros_like(sums), torch.outer(sums, sums)
+        for part in parts:
+            mean, variance = (told.cpu().double() for told in self.encode(part))
+            count += len(mean)
+            sums += mean.sum(0)
+            variances += variance.exp().sum(0)
+            products += mean.T @ mean
+        middle = sums / count
+        covariance = (products - count * torch.outer(middle, middle)) / max(1, count - 1) + torch.diag(variances / count)
         covariance = (1 - SHRUNK) * covariance + SHRUNK * torch.diag(covariance.diagonal())
-        self.middle.copy_(mean.mean(0))
+        self.middle.copy_(middle)
         self.root.copy_(torch.linalg.cholesky(covariance))
 
 
@@ -265,7 +273,8 @@ class Vae:
 
 def fitted(training: VaeTraining, learned: Collection) -> VaeNetwork:
     """The averaged network with its distribution fitted to the pictures it learned from."""
-    training.average.fit(as_tensor(learned.pixels, training.device))
+    starts = range(0, len(learned), AT_ONCE)
+    training.average.fit(as_tensor(learned.pixels[start : start + AT_ONCE], training.device) for start in starts)
     return training.average
 
 
