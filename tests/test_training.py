@@ -22,8 +22,10 @@ from PIL import Image
 from compositor.errors import OptionError, OutputError
 from compositor.images import open_photo, write_image
 from compositor.learned.curves import draw_curves
+from compositor.learned.loop import begin
 from compositor.learned.photographs import Photographs
 from compositor.learned.weights import WeightsError, read_weights
+from compositor.options import ClassifierOptions
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +104,12 @@ def test_checkpoint_of_other_options_is_refused(tmp_path):
         trainings.fit_line(path, stop_at=5)
     with pytest.raises(WeightsError, match="options"):
         trainings.fit_line(path, seed=1)
+
+
+def test_where_an_encoder_lies_is_not_told(tmp_path):
+    options, nobody = ClassifierOptions.of({"encoder": str(tmp_path / "encoder.safetensors"), "device": "cpu"}), Photographs([])
+    with begin(tmp_path / "line.safetensors", options, overwrite=False) as course:
+        assert str(tmp_path) not in json.dumps(course.asked(nobody, nobody))
 
 
 def test_two_processes_learn_what_one_learns_of_twice_the_batch(tmp_path):
