@@ -68,6 +68,29 @@ def test_only_what_the_mask_shows_is_painted():
     assert np.abs(made[:, :30] - scene()[:, :30]).mean() > 0.05
 
 
+def test_a_large_brush_enlarges_no_more_of_the_style_than_is_looked_at(monkeypatch):
+    monkeypatch.setattr("compositor.learned.style.WHOLE", 100)
+    sizes = []
+    resize = torch.nn.functional.interpolate
+
+    def interpolate(x, size, **how):
+        sizes.append(max(size))
+        return resize(x, size, **how)
+
+    monkeypatch.setattr("compositor.learned.style.F.interpolate", interpolate)
+    made = paint(scene(), stripes(), brush=10.0)
+    assert max(sizes) <= 100  # not the 588 px at which the style is shown
+    assert np.isfinite(made).all()
+
+
+def test_a_mask_smaller_than_coarse_pixels_is_painted():
+    mask = np.zeros((120, 120), bool)
+    mask[60, 30:94] = True
+    made = paint(scene(120, 120), stripes(), mask=mask)
+    assert np.isfinite(made).all()
+    assert (made[mask] != scene(120, 120)[mask]).any()
+
+
 def test_features_of_somebody_else_will_do():
     asked = []
 

@@ -110,24 +110,30 @@ class Painter:
             tell("paint", number, len(sizes))
             goal = _resized(target, size)
             factor = ratio * size[0] / content.shape[0]
-            own = _resized(model, tuple(max(SMALLEST, round(side * factor)) for side in style.shape[:2]))
+            high, wide = (max(SMALLEST, round(side * factor)) for side in style.shape[:2])
+            # Enlarged as a whole it could be of any size; windows of it are not.
+            own = model if high * wide > model[0, 0].numel() else _resized(model, (high, wide))
             if number:
                 low = _resized(_resized(target, sizes[number - 1]), size)
                 x = (_resized(x, size) + (goal - low) * (KEPT * options.detail)).clamp(0, 1)
-            here = None if masked is None else _resized(masked[None, None].float(), size)[0, 0] >= 0.5
+            here = None if masked is None else _halved(_resized(masked[None, None].float(), size)[0, 0])
             steps = max(FEWEST, STEPS - 25 * number)
-            canvas = _Canvas(_resized(picture, size), goal, own, here, options.detail, self.features, generator)
+            canvas = _Canvas(_resized(picture, size), goal, own, (high, wide), here, options.detail, self.features, generator)
             x = canvas.whole(x, steps) if max(size) <= WHOLE else canvas.tiled(x, FEWEST // 2)
         return np.ascontiguousarray(x[0].permute(1, 2, 0).cpu().numpy())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Canvas:
-    """One size of a picture and what it is painted by; all (1, 3, h, w), ``style`` of its own size, ``where`` (h, w) or None."""
+    """One size of a picture and what it is painted by; all (1, 3, h, w), ``where`` (h, w) or None.
+
+    ``style`` has its own size; ``shown`` are the height and width at which it is looked at.
+    """
 
     picture: torch.Tensor
     colored: torch.Tensor
     style: torch.Tensor
+    shown: tuple[int, int]
     where: torch.Tensor | None
     detail: float
     features: Features | None
@@ -183,11 +189,15 @@ class _Canvas:
         return torch.randint(count, (SAMPLES,), generator=self.generator).to(self.picture.device)
 
     def _window(self) -> torch.Tensor:
-        """The style, or a window of a large one, at random."""
-        h, w = self.style.shape[2:]
+        """The style as large as it is shown, or a window of a large one, at random."""
+        h, w = self.shown
         high, wide = min(h, WHOLE), min(w, WHOLE)
         top, left = (int(torch.randint(room + 1, (), generator=self.generator)) for room in (h - high, w - wide))
-        return self.style[:, :, top : top + high, left : left + wide]
+        rows, columns = (
+            slice(begin * side // full, -(-(begin + part) * side // full))
+            for begin, part, full, side in zip((top, left), (high, wide), self.shown, self.style.shape[2:], strict=True)
+        )
+        return _resized(self.style[:, :, rows, columns], (high, wide))
 
     def tiled(self, x: torch.Tensor, steps: int) -> torch.Tensor:
         """The picture, painted tile by tile, each fading into the next."""
@@ -238,6 +248,11 @@ def _blurred(maps: torch.Tensor) -> torch.Tensor:
     padded = F.pad(maps, (1,) * 4, mode="reflect")
     rows = padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]
     return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16
+
+
+def _halved(shares: torch.Tensor) -> torch.Tensor:
+    """Where a mask covers half of a pixel; where a small one covers most, if it covers half of none."""
+    return shares >= shares.max().clamp(max=0.5)
 
 
 def _split(x: torch.Tensor) -> list[torch.Tensor]:
