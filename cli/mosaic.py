@@ -51,7 +51,7 @@ def mosaic(console: Console, /, target: str, tiles: tuple[str, ...], output: str
     used = len(made.used)
     console.say(f"{output}: {columns} x {rows} cells of {used} of {len(sources)} tiles, colours {made.difference:.1f} apart")
     fields = {"size": [made.pixels.shape[1], made.pixels.shape[0]], "cells": [columns, rows], "tiles_used": used, "radius": made.radius}
-    left_out = {"left_out": named(made.left_out), "seconds": dict(made.seconds), "output": output}
+    left_out = {"left_out": named(made.left_out), "seconds": dict(made.seconds), "output": os.path.abspath(output)}
     console.result("mosaic", {**fields, "difference": made.difference, **left_out})
     return 3 if made.left_out else 0
 

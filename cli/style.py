@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,5 +55,5 @@ def style(
     made.save(output, overwrite=overwrite, quality=quality)
     height, width = made.pixels.shape[:2]
     console.say(f"{output}: {width} x {height} px")
-    console.result("style", {"size": [width, height], "seconds": dict(made.seconds), "output": output})
+    console.result("style", {"size": [width, height], "seconds": dict(made.seconds), "output": os.path.abspath(output)})
     return 0

@@ -153,13 +153,15 @@ def collection(tmp_path, generator):
     return folder
 
 
-def test_bad_tiles_lose_themselves_by_name(tmp_path, collection, capsys):
+def test_bad_tiles_lose_themselves_by_name(tmp_path, collection, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "target.png", ramp())
-    asked = ["mosaic", str(tmp_path / "target.png"), "--tiles", str(collection), "-o", str(tmp_path / "m.tif"), "--json", "--columns", "20"]
+    asked = ["mosaic", str(tmp_path / "target.png"), "--tiles", str(collection), "-o", "m.tif", "--json", "--columns", "20"]
     assert run([*asked, "--tile-size", "16", "--radius", "1"]) == 3
     told = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in told["left_out"]} == {"3.jpg", "text.jpg"}
     assert told["size"] == [320, 240]
+    assert told["output"] == str(tmp_path / "m.tif")
     assert told["tiles_used"] <= 30
     with tifffile.TiffFile(tmp_path / "m.tif") as tiff:
         assert tiff.pages[0].is_tiled

@@ -110,12 +110,15 @@ def test_any_painter_will_do(generator):
     np.testing.assert_allclose(made, 1 - picture, atol=1e-6)
 
 
-def test_command_writes_what_the_function_gives(tmp_path, generator, capsys):
+def test_command_writes_what_the_function_gives(tmp_path, generator, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for name, height in (("content.png", 40), ("style.png", 30)):
         write_image(tmp_path / name, (generator.random((height, 60, 3)) * height * 6).astype(np.uint8))
-    asked = ["style", str(tmp_path / "content.png"), "--style", str(tmp_path / "style.png"), "-o", str(tmp_path / "out.png"), "--json"]
+    asked = ["style", str(tmp_path / "content.png"), "--style", str(tmp_path / "style.png"), "-o", "out.png", "--json"]
     assert run([*asked, "--size", "30"]) == 0
-    assert json.loads(capsys.readouterr().out)["size"] == [30, 20]
+    told = json.loads(capsys.readouterr().out)
+    assert told["size"] == [30, 20]
+    assert told["output"] == str(tmp_path / "out.png")
     written = cv2.imread(str(tmp_path / "out.png"))[..., ::-1]
     made = compositor.style(tmp_path / "content.png", tmp_path / "style.png", size=30)
     np.testing.assert_array_equal(written, made.pixels)
