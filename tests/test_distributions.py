@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from compositor.assess.distributions import coverage, kernel_distance, nearest
+from compositor.errors import OptionError
 
 
 def test_kernel_distance_is_none_between_equals_and_grows_with_the_shift():
@@ -21,7 +22,7 @@ def test_kernel_distance_of_two_points_each_is_what_the_formula_says():
     a, b = np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]])
     # Kernel (x y + 1)^3: within a 27, within b 1, between 1, 8, 1, 27.
     assert kernel_distance(a, b) == pytest.approx(27 + 1 - 2 * (1 + 8 + 1 + 27) / 4)
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(OptionError, match="at least two"):
         kernel_distance(a[:1], b)
 
 
@@ -34,7 +35,7 @@ def test_coverage_tells_what_is_missing_from_what_is_wrong():
     assert 0.4 < precise.recall < 0.6
     wrong = coverage(real, generator.normal(-50, 1, (200, 2)))
     assert wrong == (0.0, 0.0)
-    with pytest.raises(ValueError, match="neighbours"):
+    with pytest.raises(OptionError, match="neighbours"):
         coverage(real[:3], half)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from compositor.errors import OptionError
+
 __all__ = ["Coverage", "coverage", "kernel_distance", "nearest"]
 
 Floats = NDArray[np.floating]
@@ -39,6 +41,11 @@ def kernel_distance(first: Floats, second: Floats) -> float:
     first, second : (n, d), (m, d) floating
         At least two each.
 
+    Raises
+    ------
+    OptionError
+        There are fewer.
+
     Notes
     -----
     Bińkowski and others, «Demystifying MMD GANs», ICLR 2018. Their figures come from another network: only such of one encoder compare.
@@ -46,7 +53,7 @@ def kernel_distance(first: Floats, second: Floats) -> float:
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     n, m = len(a), len(b)
     if min(n, m) < 2:
-        raise ValueError(f"{min(n, m)} pictures have no distance; give at least two of each kind")
+        raise OptionError(f"{min(n, m)} pictures have no distance; give at least two of each kind")
 
     def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
@@ -65,12 +72,17 @@ def coverage(real: Floats, made: Floats) -> Coverage:
     real, made : (n, d), (m, d) floating
         More than three each; recall falls where fewer are made than are real, so give equally many.
 
+    Raises
+    ------
+    OptionError
+        There are fewer.
+
     Notes
     -----
     Kynkäänniemi and others, «Improved precision and recall metric for assessing generative models», NeurIPS 2019.
     """
     if min(len(real), len(made)) <= NEIGHBOURS:
-        raise ValueError(f"{min(len(real), len(made))} pictures have too few neighbours; give more than {NEIGHBOURS} of each kind")
+        raise OptionError(f"{min(len(real), len(made))} pictures have too few neighbours; give more than {NEIGHBOURS} of each kind")
     between = cdist(real, made)
     reach = [np.sort(cdist(part, part), axis=1)[:, NEIGHBOURS] for part in (real, made)]
     return Coverage(
