@@ -59,6 +59,20 @@ def test_what_makes_a_seam_show_more_is_not_taken(photos, registration):
     assert (compositor.compose(registration, photos, refine=worse).pixels == before.pixels).all()
 
 
+def test_a_stain_beside_a_closed_seam_is_not_taken(photos, registration):
+    def staining(layers):
+        stain = layers.owner & (layers.inside > 12) & (layers.inside < 30)
+        stain[: len(stain) // 2] = False
+        return np.clip(compositor.close_seam(layers) + 0.08 * stain[..., None], 0, 1).astype(np.float32)
+
+    before, closed, stained = (
+        compositor.compose(registration, photos, **HARD, refine=refine) for refine in (None, compositor.close_seam, staining)
+    )
+    # Twenty levels were added; where they would show all is as it was, and seams are closed where nothing was added.
+    assert np.mean(stained.pixels > np.maximum(before.pixels, closed.pixels).astype(int) + 12) < 1e-4
+    assert step(stained) < 0.85 * step(before)
+
+
 def test_a_panorama_on_disk_is_mended_the_same(photos, registration):
     names = "plan", "render", "canvas", "grade"
     plan, render, canvas, _ = (importlib.import_module(f"compositor.compose.{name}") for name in names)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.layers import Layers, Refine
 from compositor.compose.surroundings import Surroundings
-from compositor.compose.visibility import Measure
+from compositor.compose.visibility import Measure, beside
 from compositor.compose.windows import change_part, read_part, seam_windows
 from compositor.encoding import full_scale
 from compositor.errors import OptionError
@@ -31,6 +32,13 @@ Owners = NDArray[np.int8] | NDArray[np.int16] | Spool
 
 logger = logging.getLogger("compositor")
 
+TRIES = 4
+"""How often a refiner's change is taken back where a seam then shows more, before all of it is: taking back leaves ends of its own."""
+SLACK, SPREAD = 1.0 / 255, 0.5
+"""What a change may add to what shows around a pixel: bent things are in neither photo, and half a level is rounding; more where it is at
+most such a share of what the seam showed there before, for a step that is spread shows a little everywhere."""
+SPARED = 8
+"""Pixels beyond such places over which it is taken back."""
 FAR = 1e4
 """Pixels from a seam beyond which all are equally far."""
 HALF = np.float32(0.501)
@@ -105,7 +113,26 @@ def _refined(layers: Layers, theirs: Mask, base: Floats, refine: Refine, white: 
     change = np.where(theirs[..., None] & (base <= 1), made - base, 0).astype(np.float32)
     if white > 1:
         change[np.abs(change) <= HALF / white] = 0
-    after, shows = base + change, Measure(layers)
-    if white > 1:
-        after = np.rint(after * white) / white  # as it will be stored
-    return change if shows(after) < shows(base) else np.zeros_like(base)  # also what is no number is no gain
+    near = beside(layers)
+    shows, anywhere = Measure(layers, near), Measure(layers, np.asarray(change.any(axis=2)))
+    # Changes reach far to the side of a seam: what is there goes with the nearest place of it.
+    _, nearest = cv2.distanceTransformWithLabels((~near).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    seam = np.zeros(int(nearest.max()) + 1, np.float32)
+    seam[nearest[near]] = shows.around(base)[near]
+    may_show = np.maximum(anywhere.around(base) + np.float32(SLACK), np.float32(SPREAD) * seam[nearest])
+    for _ in range(TRIES):
+        after = base + change
+        if white > 1:
+            after = np.rint(after * white) / white  # as it will be stored
+        harmed = ~(anywhere.around(after) <= may_show)
+        if not harmed.any():
+            return change if shows(after) < shows(base) else np.zeros_like(base)
+        change *= _away_from(harmed, nearest)[..., None]
+    return np.zeros_like(base)  # also what is no number is no gain
+
+
+def _away_from(harmed: Mask, nearest: NDArray[np.int32]) -> Floats:
+    """The share of a change that is kept, (h, w): none where the nearest place of the seam has harmed pixels, going over to all of it."""
+    lost, side = np.zeros(int(nearest.max()) + 1, np.float32), (2 * SPARED + 1, 2 * SPARED + 1)
+    lost[nearest[harmed]] = 1
+    return np.asarray(1 - cv2.blur(cv2.dilate(lost[nearest], np.ones(side, np.uint8)), side, borderType=cv2.BORDER_REPLICATE), np.float32)

@@ -8,16 +8,24 @@ from numpy.typing import NDArray
 
 from compositor.compose.layers import Layers
 
-__all__ = ["Measure"]
+__all__ = ["Measure", "beside"]
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 BESIDE = 5
 """Pixels around a seam in which is measured how much it shows."""
 FINEST = 1.0
 """Standard deviation, px, of the blur that takes noise away before."""
+AROUND = 7
+"""Side of the squares, px, in which what a seam shows is averaged."""
 RIM = 4
 """Pixels around these that the blur and the differences look at."""
+
+
+def beside(layers: Layers) -> Mask:
+    """The pixels beside the seam that both layers show, (h, w)."""
+    return np.asarray((np.where(layers.owner, layers.inside, layers.outside) <= BESIDE) & layers.overlap)
 
 
 class Measure:
@@ -26,11 +34,12 @@ class Measure:
     Parameters
     ----------
     layers : Layers
+    near : (h, w) bool, optional
+        The pixels that are looked at; by default those beside the seam that both layers show.
     """
 
-    def __init__(self, layers: Layers) -> None:
-        distance = np.where(layers.owner, layers.inside, layers.outside)
-        near = (distance <= BESIDE) & layers.overlap
+    def __init__(self, layers: Layers, near: Mask | None = None) -> None:
+        near = beside(layers) if near is None else near
         left, top, across, down = cv2.boundingRect(near.view(np.uint8))
         h, w = near.shape
         self.part = slice(max(top - RIM, 0), min(top + down + RIM, h)), slice(max(left - RIM, 0), min(left + across + RIM, w))
@@ -53,6 +62,14 @@ class Measure:
                 np.maximum(place, unlike, out=place)
             part *= self.near
         return shown
+
+    def around(self, picture: Floats) -> Floats:
+        """The mean of what is shown in a small square around every pixel that is looked at, (h, w); zero elsewhere."""
+        mean = np.zeros(self.shape, np.float32)
+        if self.steps:
+            amount = cv2.blur(self.near.astype(np.float32), (AROUND, AROUND)) + np.float32(1e-6)
+            mean[self.part] = self.near * cv2.blur(self.shown(picture)[self.part], (AROUND, AROUND)) / amount
+        return mean
 
     def _unlike(self, picture: Floats) -> list[Floats]:
         """Steps of the picture that neither layer has, means of the channels, across and down."""
