@@ -63,6 +63,8 @@ def correct(
         raise click.UsageError(
             "there is nothing to correct; give --registration, --use-photometry, --distortion with --focal, --vignetting or --exposure"
         )
+    if os.path.splitext(folder)[1].lower() in WRITTEN and not os.path.isdir(folder):
+        raise OutputError(f"{folder}: a folder is needed, as several photos may be corrected; give one, such as straight/", path=folder)
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:

@@ -269,6 +269,8 @@ class RefineOptions(RunOptions):
         super().__post_init__()
         if self.weights and self.refine != "learned":
             raise OptionError("weights= are those of a network; give refine='learned' too")
+        if self.precision != "float32" and self.refine != "learned":
+            raise OptionError(f"precision={self.precision!r} is that of a network; give refine='learned' too")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -294,6 +296,12 @@ class StyleOptions(RunOptions):
     brush: float = option(1.0, "Size of the style's strokes: 2 shows them twice as large beside the picture.", low=0.1, high=10.0)
     device: DeviceMethod = option("auto", "Where painting computes; auto takes a GPU where there is one.")
     seed: int = option(0, "Seed of what painting draws at random.", low=0, high=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, usual in (("detail", 0.5), ("brush", 1.0)):
+            if self.method != "paint" and getattr(self, name) != usual:
+                raise OptionError(f"{name}={getattr(self, name)!r} is of painting; give method='paint' too, or leave it out")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

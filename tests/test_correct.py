@@ -130,6 +130,10 @@ def test_the_command_says_when_there_is_nothing_to_correct(command, tmp_path):
     assert code == 2
     assert "nothing to correct" in err[-1]
     assert not (tmp_path / "new").exists()
+    code, _, err = command(*line[:3], tmp_path / "new.jpg", "--exposure", 1)
+    assert code == 2
+    assert "a folder is needed" in err[-1]
+    assert not (tmp_path / "new.jpg").exists()
     Registration("rotation", (STRAIGHT,)).save(tmp_path / "photos.json")
     code, _, err = command(*line, "--registration", tmp_path / "photos.json")
     assert code == 0

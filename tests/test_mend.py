@@ -167,3 +167,8 @@ def test_the_command_line_refines(photos, registration, tmp_path, capfd):
     assert (open_photo(tmp_path / "closed.png").full().pixels == expected.pixels).all()
     assert run(["stitch", *photos, "-o", str(tmp_path / "other.png"), "--weights", "w.safetensors"]) == 2
     assert "--refine learned" in capfd.readouterr().err
+
+
+def test_the_numbers_of_a_network_need_one(photos, capsys):
+    assert run(["stitch", *photos, "--precision", "bfloat16", "--dry-run"]) == 2
+    assert "--precision bfloat16 is that of a network; give --refine learned too" in capsys.readouterr().err

@@ -98,6 +98,8 @@ def test_wrong_requests_are_told(generator):
     picture = generator.random((40, 50, 3)).astype(np.float32)
     with pytest.raises(compositor.OptionError, match="method='paint' needs a painter"):
         compositor.style(picture, picture, method="paint")
+    with pytest.raises(compositor.OptionError, match=r"brush=2\.0 is of painting"):
+        compositor.style(picture, picture, brush=2.0)
     with pytest.raises(compositor.OptionError, match="the mask of photo 1 is bool of shape"):
         compositor.style(picture, picture, mask=np.ones((4, 4), bool))
     with pytest.raises(compositor.OptionError, match="a mask leaves 0 pixels"):
