@@ -83,7 +83,7 @@ class Refiner:
     """
 
     def __init__(self, network: RefinerNetwork, *, device: str = "auto", precision: str = "float32") -> None:
-        RefineOptions.of({"device": device, "precision": precision})
+        RefineOptions.of({"refine": "learned", "device": device, "precision": precision})
         self.device, self.precision = choose_device(device), precision
         # Channels beside each other: convolutions of few channels are half as fast again on a CPU.
         self.network = network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
