@@ -180,19 +180,24 @@ def classifier(console: Console, /, folder: str, output: str, overwrite: bool, *
 
 
 def tell(console: Console, command: str, output: str, record: dict[str, Any]) -> int:
-    """Say how good the weights are; the exit code."""
+    """Say how good the weights are; the exit code. Of several processes only the first has written them, and tells."""
     left_out = [(name, reason) for name, reason in record.get("left_out", [])]
-    if "sha256" not in record:
-        pass  # of several processes the first tells
-    elif console.json:
-        fields = {"output": os.path.abspath(output), "figures": record["figures"], "sha256": record["sha256"], "left_out": named(left_out)}
-        console.result(command, fields)
-    else:
-        learned, held_out = (
-            ", ".join(record[part].values()) if len(record[part]) == 1 else f"{len(record[part])} photos"
-            for part in ("photographs", "held_out")
-        )
-        print_text(f"{learned} learned from, {held_out} measured on")
-        figures = "".join(f"{name} {value:.4g}\n" for name, value in record["figures"].items())
-        print_text(f"{figures}the weights are {os.path.abspath(output)}")
+    if "sha256" in record:
+        _tell_figures(console, command, output, record, left_out)
     return 3 if left_out else 0
+
+
+def _tell_figures(console: Console, command: str, output: str, record: dict[str, Any], left_out: list[tuple[str, str]]) -> None:
+    """Say how good the weights are, as text or as JSON."""
+    place = os.path.abspath(output)
+    if console.json:
+        fields = {"output": place, "figures": record["figures"], "sha256": record["sha256"], "left_out": named(left_out)}
+        console.result(command, fields)
+        return
+    learned, held_out = (
+        ", ".join(record[part].values()) if len(record[part]) == 1 else f"{len(record[part])} photos"
+        for part in ("photographs", "held_out")
+    )
+    print_text(f"{learned} learned from, {held_out} measured on")
+    figures = "".join(f"{name} {value:.4g}\n" for name, value in record["figures"].items())
+    print_text(f"{figures}the weights are {place}")

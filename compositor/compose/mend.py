@@ -113,6 +113,11 @@ def _refined(layers: Layers, theirs: Mask, base: Floats, refine: Refine, white: 
     change = np.where(theirs[..., None] & (base <= 1), made - base, 0).astype(np.float32)
     if white > 1:
         change[np.abs(change) <= HALF / white] = 0
+    return _sparing(change, layers, base, white) if change.any() else change
+
+
+def _sparing(change: Floats, layers: Layers, base: Floats, white: np.float32) -> Floats:
+    """A change of a window without what of it would stain the picture; nothing where the seam then shows as much as before."""
     near = beside(layers)
     shows, anywhere = Measure(layers, near), Measure(layers, np.asarray(change.any(axis=2)))
     # Changes reach far to the side of a seam: what is there goes with the nearest place of it.
