@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 FeatureMethod = Literal["sift", "orb", "aliked", "disk"]
-ModelMethod = Literal["auto", "rotation", "translation", "similarity", "affine", "homography"]
+ModelMethod = Literal["auto", "rotation", "translation", "euclidean", "similarity", "affine", "homography"]
 FocalMethod = Literal["auto", "shared", "per-photo"]
 LocalMethod = Literal["auto", "mesh", "none"]
 Projection = Literal["auto", "plane", "cylindrical", "spherical", "mercator", "stereographic", "fisheye", "panini"]

@@ -27,7 +27,7 @@ Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 Row = tuple[Number, Number, Number]
 MeshRow = Annotated[tuple[tuple[Pixel, Pixel], ...], msgspec.Meta(min_length=4, max_length=1000)]
 MeshRows = Annotated[tuple[MeshRow, ...], msgspec.Meta(min_length=4, max_length=1000)]
-MotionModelName = Literal["rotation", "translation", "similarity", "affine", "homography"]
+MotionModelName = Literal["rotation", "translation", "euclidean", "similarity", "affine", "homography"]
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,8 +95,8 @@ class Registration:
     Parameters
     ----------
     model : str
-        Motion model: «rotation» means one viewpoint, cameras that only turn; «translation», «similarity», «affine» and «homography»
-        mean photos of a plane, whose cameras hold where they see it.
+        Motion model: «rotation» means one viewpoint, cameras that only turn; «translation», «euclidean» (shifted and turned),
+        «similarity», «affine» and «homography» mean photos of a plane, whose cameras hold where they see it.
     cameras : tuple of Camera
         One per photo that belongs, in the order the photos were given.
     left_out : tuple of (str, str)

@@ -36,6 +36,10 @@ ORB places points to half a pixel of the level on which it finds them, and its m
 EXPLAINED = 0.95
 """Share of the verified matches that cameras bring together when they explain everything."""
 
+SHEET = 0.985
+"""Share of the verified matches that bent photos bring together when what they show is a sheet that does not lie flat, which is no fault
+of theirs. Where there is depth, and the camera moved, edges remain that no smooth bending closes: a fortieth of the matches and more."""
+
 logger = logging.getLogger("compositor")
 
 
@@ -154,6 +158,8 @@ def look(
         looks, insist = [features[i] for i in inner], options.local_alignment == "mesh"
         bent, local = align_locally([cameras[i] for i in inner], looks, pool, insist=insist)
         cameras |= zip(inner, bent, strict=True)
+        bent_agreed = agreement(cameras, found.verdicts)
+        agreed = bent_agreed if bent_agreed.share >= SHEET else agreed
     saved = {photos[i].name: found.saved[i] for i in used if i in found.saved}
     every = [*left_out, *named(solution.left_out, photos, order)]
     return dataclasses.replace(registration_of(solution, cameras, every, agreed, saved), local=local)

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.register.least_squares import PRIOR_SIGMA, Problem, noise_scale, robust_cost, squared_errors
+from compositor.geometry.views import ray_directions, see
+from compositor.register.least_squares import INDEPENDENT, PRIOR_SIGMA, Problem, noise_scale, robust_cost, squared_errors
 from compositor.register.models import MODELS
 from compositor.register.plane import fit_motion
 from compositor.types import Camera, Match
 
-__all__ = ["Choice", "choose", "lens_strangeness", "look_around", "worth_trying"]
+__all__ = ["Choice", "choose", "independent_matches", "lens_strangeness", "look_around", "worth_trying"]
 
 SAMPLE = 100
 """Matches of a pair that are looked at to see which models can be right at all."""
@@ -37,6 +38,9 @@ STRANGE = 8.0
 
 AROUND = np.radians(120)
 """Angle between two photos' lines of sight at which they cannot both show one plane from one side."""
+
+OUTLYING, FEW = 4.0, 8
+"""Errors beyond so many times the median are strays; and matches fewer than so many are independent for all that can be told."""
 
 FLOOR = 0.1
 """Errors below this many px are told apart by nothing that could be seen."""
@@ -77,7 +81,7 @@ def worth_trying(matches: Sequence[Match], rotation_error: float, *, strangeness
     limit = max(rotation_error, FLOOR)
     asked = matches[:: -(-len(matches) // PAIRS)]
     errors = {name: np.median(np.concatenate([pair_errors(m, name) for m in asked])) for name, model in MODELS.items() if model.planar}
-    simple = [name for name in ("translation", "similarity", "affine") if errors[name] <= BETTER * limit]
+    simple = [name for name in ("translation", "euclidean", "similarity", "affine") if errors[name] <= BETTER * limit]
     # A turning camera with a lens to suit explains nearly anything of one pair: what it is up against must be known.
     doubtful = strangeness >= STRANGE or len(matches) == 1
     return simple + (["homography"] if doubtful or BETTER * errors["homography"] <= limit else [])
@@ -94,7 +98,42 @@ def pair_errors(match: Match, name: str) -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - target, axis=1) * unit)
 
 
-def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int], problem: Problem, *, strangeness: float = 0.0) -> Choice:
+def independent_matches(match: Match, first: Camera, second: Camera) -> float:
+    """How many of a pair's matches say something that their neighbours do not.
+
+    What a model cannot express, as a sheet that does not lie flat or a camera that was moved, shifts neighbours alike, and then a
+    thousand matches tell no more than a few. Errors whose correlation falls off exponentially with distance are as good as one for
+    every 2 pi squared lengths of that fall (Vanmarcke, «Random Fields», 1983).
+
+    Parameters
+    ----------
+    match : Match
+    first, second : Camera
+        As the best model has them.
+    """
+    rows = np.linspace(0, match.inliers - 1, min(SAMPLE, match.inliers)).round().astype(int)
+    seen, told = see(second, ray_directions(first, match.points_first[rows]))
+    points, errors = match.points_second[rows][told], (seen - match.points_second[rows])[told]
+    squared = (errors**2).sum(axis=1)
+    usual = squared <= OUTLYING**2 * np.median(squared) if len(squared) else told
+    points, errors, squared = points[usual], errors[usual], squared[usual]
+    if len(points) < FEW:
+        return float(min(match.inliers, INDEPENDENT))
+    apart = ((points[:, None] - points[None]) ** 2).sum(axis=2) + np.diag(np.full(len(points), np.inf))
+    nearest = apart.argmin(axis=1)
+    alike = float((errors * errors[nearest]).sum() / max(float(squared.sum()), 1e-12))
+    length = float(apart.min(axis=1).mean()) / np.log(np.clip(alike, 1e-3, 0.999)) ** 2
+    return float(np.clip(np.prod(np.ptp(points, axis=0)) / (2 * np.pi * max(length, 1e-9)), 1, min(match.inliers, INDEPENDENT)))
+
+
+def choose(
+    tables: Mapping[str, NDArray[np.float64]],
+    unknowns: Mapping[str, int],
+    problem: Problem,
+    *,
+    independent: float,
+    strangeness: float = 0.0,
+) -> Choice:
     """The model that explains the matches with the least freedom.
 
     Parameters
@@ -105,6 +144,8 @@ def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int
         Number of adjusted parameters by model.
     problem : Problem
         The matches.
+    independent : float
+        How many of them count as independent evidence.
     strangeness : float
         How much speaks against the lens of the rotation model, as ``lens_strangeness`` tells it.
 
@@ -116,11 +157,11 @@ def choose(tables: Mapping[str, NDArray[np.float64]], unknowns: Mapping[str, int
     scales = {name: max(noise_scale(squared), FLOOR) for name, squared in errors.items()}
     turning = strangeness < STRANGE and "rotation" in tables
     allowed = [name for name in tables if name != "homography" or not turning or BETTER * scales[name] <= scales["rotation"]]
-    share = problem.independent / len(problem.first)
+    share = independent / len(problem.first)
     beforehand = {"rotation": -strangeness, "homography": -TURNING if "rotation" in tables else 0.0}
 
     def evidence(name: str, scale: float) -> float:
-        freedom = unknowns[name] * np.log(2 * problem.independent) / 2
+        freedom = unknowns[name] * np.log(2 * independent) / 2
         return float(beforehand.get(name, 0.0) - robust_cost(errors[name], scale) / scale**2 * share - freedom)
 
     scale = min(scales[name] for name in allowed)

@@ -19,7 +19,18 @@ from compositor.register.models import MotionModel
 from compositor.threads import threads_allowed
 from compositor.types import Match
 
-__all__ = ["Freedom", "Problem", "minimise", "narrowing", "noise_scale", "robust_cost", "settled", "squared_errors"]
+__all__ = [
+    "INDEPENDENT",
+    "Freedom",
+    "Problem",
+    "exponential",
+    "minimise",
+    "narrowing",
+    "noise_scale",
+    "robust_cost",
+    "settled",
+    "squared_errors",
+]
 
 PRIOR_SIGMA = np.array([0.5, 0.03, 0.03, 0.15, 0.3])
 """Standard deviations of what is known beforehand: of log focal length about its first guess, of the principal point about the middle

@@ -52,6 +52,7 @@ MODELS = {
             planar=False,
         ),
         MotionModel("translation", matrices(*SHIFTS), planar=True),
+        MotionModel("euclidean", matrices(*SHIFTS, TURN), planar=True),
         MotionModel("similarity", matrices(*SHIFTS, TURN, ZOOM), planar=True),
         MotionModel("affine", matrices(*SHIFTS, TURN, ZOOM, *SHEARS), planar=True),
         MotionModel("homography", matrices(*SHIFTS, TURN, ZOOM, *SHEARS, *TILTS), planar=True),

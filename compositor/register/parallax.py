@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.register.adjust import camera_table
-from compositor.register.least_squares import Problem, squared_errors
+from compositor.geometry.views import ray_directions, see
 from compositor.register.matching import THRESHOLD, Verdict
 from compositor.types import Camera, Match
 
@@ -81,13 +80,18 @@ def agreement(cameras: Mapping[int, Camera], verdicts: Mapping[tuple[int, int], 
         both = cameras[match.first], cameras[match.second]
         side = max(both[1].size)
         first, second = verified(match, candidates, FARTHEST * side)
-        problem = Problem(np.array([[0, 1]]), np.array([0, len(first)]), first, second)
-        errors.append(np.sqrt(squared_errors(camera_table(both), problem).mean(axis=1)))
+        errors.append(np.sqrt((missed(*both, first, second) + missed(*both[::-1], second, first)) / 2))
         apart.append(~(errors[-1] <= THRESHOLD * match.pixel))
         shares.append(np.nan_to_num(np.minimum(errors[-1] / side, FAR), nan=FAR))
     off = np.concatenate(apart)
     typical = float(np.median(np.concatenate(errors)[off])) if off.any() else 0.0
     return Agreement(1 - float(np.mean(off)), typical, float(np.mean(np.concatenate(shares))))
+
+
+def missed(one: Camera, other: Camera, first: Floats, second: Floats) -> Floats:
+    """Squared distances, px^2, of points of one photo, as the cameras have them, from their matches in another; infinite behind it."""
+    seen, visible = see(other, ray_directions(one, first))
+    return np.where(visible, ((seen - second) ** 2).sum(axis=1), np.inf)
 
 
 def moved_matches(verdict: Verdict) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.register.initialize import middle
+from compositor.register.least_squares import exponential
 from compositor.register.models import MotionModel
 from compositor.types import Camera, Match, Photo
 
@@ -53,7 +54,7 @@ def plane_camera(photo: Photo, view: Floats, unit: float) -> Camera:
 def fit_motion(source: Floats, target: Floats, model: MotionModel) -> Floats:
     """The motion of a planar model that takes points nearest to others, in the least-squares sense, (3, 3).
 
-    Gauss-Newton over the model's generators from the identity; for all but homographies the first step is already the answer.
+    Gauss-Newton over the model's generators from the identity. Steps are exponentials: a model that does not scale must never do so.
     """
     motion = np.eye(3)
     generators = model.generators.reshape(-1, 3, 3)
@@ -64,7 +65,7 @@ def fit_motion(source: Floats, target: Floats, model: MotionModel) -> Floats:
         by_generator = np.einsum("gij,nj->gni", generators, p)
         slope = (by_generator[:, :, :2] - xy * by_generator[:, :, 2:]) / p[:, 2:]
         step = np.linalg.lstsq(slope.reshape(len(generators), -1).T, (target - xy).ravel(), rcond=None)[0]
-        motion = (np.eye(3) + np.tensordot(step, generators, axes=1)) @ motion
+        motion = exponential(np.tensordot(step, generators, axes=1)[None])[0] @ motion
         if np.abs(step).max() < 1e-9:
             break
     return np.asarray(motion / motion[2, 2])

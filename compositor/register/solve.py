@@ -13,7 +13,7 @@ from compositor.errors import OptionError
 from compositor.options import RegisterOptions
 from compositor.register.adjust import Adjustment, adjust, approach, readjust
 from compositor.register.blame import Dispute, accuse, agreeing, blame, disputed, largest_rest
-from compositor.register.choose import Choice, choose, lens_strangeness, look_around, worth_trying
+from compositor.register.choose import Choice, choose, independent_matches, lens_strangeness, look_around, worth_trying
 from compositor.register.graph import spanning_tree
 from compositor.register.grow import grow
 from compositor.register.initialize import first_cameras
@@ -151,7 +151,9 @@ def best_fit(photos: Sequence[Photo], group: Sequence[int], matches: Sequence[Ma
     if len(fits) > 1:
         problem = Problem.of(matches, {i: k for k, i in enumerate(group)})
         tables, unknowns = {n: f.adjusted.table for n, f in fits.items()}, {n: f.adjusted.unknowns for n, f in fits.items()}
-        choice = choose(tables, unknowns, problem, strangeness=strangeness)
+        best = cameras_by_photo(group, min(fits.values(), key=lambda f: float(np.median(f.adjusted.errors))))
+        independent = sum(independent_matches(m, best[m.first], best[m.second]) for m in matches)
+        choice = choose(tables, unknowns, problem, independent=independent, strangeness=strangeness)
     return fits[choice.model], choice
 
 
