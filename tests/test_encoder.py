@@ -100,7 +100,7 @@ def test_pairs_depend_on_seed_and_number_only(folder):
 def test_learning_brings_halves_together(folder):
     photographs, _ = Photographs.read([folder])
     pairs = make_pairs(photographs, 0, pairs=5, size=32, seed=0)
-    training = Contrast(EncoderOptions(iterations=400, rate=0.003), "cpu", pairs)
+    training = Contrast(EncoderOptions(iterations=400, rate=0.003), "cpu", photographs, pairs)
     losses = [training.step(iteration, pairs)["loss"] for iteration in range(12)]
     assert losses[-1] < 0.7 * losses[0]  # of one batch, learned by heart
 

@@ -24,7 +24,7 @@ from compositor.learned.collection import Collection
 from compositor.learned.gan import KIND as GAN
 from compositor.learned.labelled import square
 from compositor.learned.vae import KIND as VAE
-from compositor.learned.vae import VaeTraining, fitted
+from compositor.learned.vae import VaeTraining
 from compositor.learned.vary import vary
 from compositor.learned.weights import WeightsError, read_weights, write_weights
 from compositor.options import VaeOptions
@@ -168,10 +168,10 @@ def test_an_autoencoder_learns_to_give_pictures_back(folder, tmp_path):
 def test_an_autoencoder_is_fitted_to_more_pictures_than_it_looks_at_at_a_time(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), np.uint8)
     learned = Collection(pixels, np.zeros(300, np.int64), ("",), ("",) * 300, "")
-    training = VaeTraining(VaeOptions.of({"size": 32, "numbers": 8, "channels": 16}), "cpu", learned)
+    training = VaeTraining(VaeOptions.of({"size": 32, "numbers": 8, "channels": 16}), "cpu", learned, learned)
     there = []
     monkeypatch.setattr("compositor.learned.vae.as_tensor", lambda part, device: there.append(len(part)) or as_tensor(part, device))
-    network = fitted(training, learned)
+    network = training.maker().network
     assert max(there) < 300
     with torch.no_grad():
         mean, variance = (told.double() for told in network.encode(as_tensor(pixels, "cpu")))

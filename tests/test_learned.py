@@ -267,7 +267,7 @@ def test_loss_falls_in_twenty_steps(folder):
     from compositor.options import TrainOptions
 
     photographs, _ = Photographs.read([folder])
-    training = Training(TrainOptions(iterations=400, rate=0.01, adversarial=0.0), "cpu")
+    training = Training(TrainOptions(iterations=400, rate=0.01, adversarial=0.0), "cpu", photographs)
     examples = make_examples(photographs, list(range(2)), seed=0, tiles=2)
     losses = [training.step(iteration, examples)["local"] for iteration in range(20)]
     # The loss is a sum of two logarithms' worth of error: a fall by 0.1 is 5 % less error. It begins at exactly the classical result's.

@@ -21,8 +21,8 @@ from PIL import Image
 
 from compositor.errors import OptionError, OutputError
 from compositor.images import open_photo, write_image
+from compositor.learned.course import begin
 from compositor.learned.curves import draw_curves
-from compositor.learned.loop import begin
 from compositor.learned.photographs import Photographs
 from compositor.learned.weights import WeightsError, read_weights
 from compositor.options import ClassifierOptions

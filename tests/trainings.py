@@ -6,8 +6,8 @@ import sys
 
 import torch
 
-from compositor.learned.card import card
-from compositor.learned.loop import begin, finish, run
+from compositor.learned.learner import Learner, Results
+from compositor.learned.loop import Trainer
 from compositor.learned.photographs import Photographs
 from compositor.learned.processes import average_gradients
 from compositor.options import LearnOptions
@@ -15,15 +15,15 @@ from compositor.options import LearnOptions
 SHORT = {"iterations": 6, "report_every": 2, "device": "cpu", "threads": 1}
 
 
-class Line:
+class Line(Learner[torch.Tensor]):
     """A line through points, as a training."""
 
-    def __init__(self, stop_at: int | None = None, enough: int | None = None) -> None:
+    def __init__(self, batch: int, stop_at: int | None = None, enough: int | None = None) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.network = torch.nn.Linear(2, 1)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
-        self.stop_at, self.enough, self.seen = stop_at, enough, 0
+        self.batch, self.stop_at, self.enough, self.seen = batch, stop_at, enough, 0
 
     def modules(self):
         return {"network": self.network}
@@ -54,22 +54,28 @@ class Line:
     def measure(self):
         return {"seen": self.seen}
 
+    def make(self, number):
+        """Points: those of batch 0 are the first ones, those of batch 1 the next ones."""
+        numbers = range(number * self.batch, (number + 1) * self.batch)
+        return torch.stack([torch.randn(2, generator=torch.Generator().manual_seed(k)) for k in numbers])
 
-def make(number: int, batch: int) -> torch.Tensor:
-    """Points: those of batch 0 are the first ones, those of batch 1 the next ones."""
-    points = [torch.randn(2, generator=torch.Generator().manual_seed(k)) for k in range(number * batch, (number + 1) * batch)]
-    return torch.stack(points)
+    def results(self):
+        return Results({".safetensors": ("a line", self.network.state_dict())})
 
 
 def fit_line(output, *, batch: int = 4, stop_at: int | None = None, enough: int | None = None, overwrite=False, inputs=(), **options):
     """Train, as every training here is written down."""
-    with begin(output, LearnOptions.of({**SHORT, **options}), overwrite=overwrite, inputs=inputs) as course:
-        nobody, line = Photographs([]), Line(stop_at, enough)
-        record = run(line, lambda number: make(number, batch), course, course.asked(nobody, nobody))
-        told = {"called": "a line", "command": "train line", "meant": "Nothing.", "measured": "nothing"}
-        return finish(
-            course, record, {".safetensors": ("a line", line.network.state_dict())}, lambda name, record: card(name, record, **told)
-        )
+    nobody = Photographs([])
+    trainer = Trainer(
+        name="line",
+        options=LearnOptions,
+        read=lambda *_: (nobody, nobody),
+        learner=lambda *_: Line(batch, stop_at, enough),
+        called="a line",
+        meant="Nothing.",
+        measured="nothing",
+    )
+    return trainer(inputs, output, overwrite=overwrite, **{**SHORT, **options})
 
 
 if __name__ == "__main__":

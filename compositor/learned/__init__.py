@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 from compositor.errors import CompositorError
 
 if TYPE_CHECKING:
-    from compositor.learned.classifier import Classifier, train_classifier
+    from compositor.learned.classifier import Classifier
     from compositor.learned.encoder import Encoder
-    from compositor.learned.encoder_training import train_encoder
     from compositor.learned.gan import Gan
     from compositor.learned.harmonizer import Harmonizer
-    from compositor.learned.harmonizing import train_harmonizer
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.style import paint
-    from compositor.learned.train import train_refiner
-    from compositor.learned.train_generators import train_gan, train_vae
+    from compositor.learned.train import (
+        train_classifier,
+        train_encoder,
+        train_gan,
+        train_harmonizer,
+        train_refiner,
+        train_vae,
+    )
     from compositor.learned.vae import Vae
 
 __all__ = [
@@ -46,12 +50,12 @@ _HOMES = {
     "Refiner": "refiner",
     "Vae": "vae",
     "paint": "style",
-    "train_classifier": "classifier",
-    "train_encoder": "encoder_training",
-    "train_gan": "train_generators",
-    "train_harmonizer": "harmonizing",
+    "train_classifier": "train",
+    "train_encoder": "train",
+    "train_gan": "train",
+    "train_harmonizer": "train",
     "train_refiner": "train",
-    "train_vae": "train_generators",
+    "train_vae": "train",
 }
 
 

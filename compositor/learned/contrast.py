@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -21,19 +20,21 @@ from torch.nn import functional
 
 from compositor.datasets.augment import Augmentation, Sample, generator_of, overlap_pair
 from compositor.datasets.lights import Blur, Colour, Exposure, Gray, Jpeg, Noise
-from compositor.learned.average import follow
 from compositor.learned.backbone import EncoderNetwork
 from compositor.learned.device import computing_in
+from compositor.learned.encoder import KIND, Encoder
+from compositor.learned.learner import NetworkLearner, Results, seeded
 from compositor.learned.photographs import Photographs
-from compositor.learned.processes import average_gradients
+from compositor.learned.words import Words
 from compositor.options import EncoderOptions
+from compositor.types import Progress
 
 __all__ = ["Contrast", "Pairs", "make_pairs"]
 
 TEMPERATURE = 0.1
 """How much closer the other half must be than anything else."""
-WARMING = 50
-"""Steps over which the learning rate rises."""
+MEASURED_SEED = 2**64
+"""Seed of the pairs that reports are measured on."""
 TINT = Augmentation(lights=(Exposure(0.5, 0.8), Colour(0.35, 0.5), Gray(0.15)))
 LIGHT = Augmentation(lights=(Exposure(0.8, 0.25), Colour(0.2, 0.25, 0.03), Blur(1.0, 0.3), Noise(0.03), Jpeg(40, 95, 0.3)))
 
@@ -82,59 +83,43 @@ def make_pairs(photographs: Photographs, number: int, *, pairs: int, size: int, 
     return Pairs(first, second, torch.from_numpy(origin).to(device))
 
 
-class Contrast:
+class Contrast(NetworkLearner[Pairs]):
     """What changes while an encoder is trained.
 
     Parameters
     ----------
     options : EncoderOptions
     device : str
+    learned : Photographs
     measured : Pairs
         Of photos that are never learned from.
     """
 
-    def __init__(self, options: EncoderOptions, device: str, measured: Pairs) -> None:
-        self.options, self.device, self.measured = options, device, measured
-        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
-            torch.manual_seed(options.seed)
+    def __init__(self, options: EncoderOptions, device: str, learned: Photographs, measured: Pairs) -> None:
+        self.options, self.device, self.learned, self.measured = options, device, learned, measured
+        with seeded(options.seed):
             # Convolutions on a CPU are a fifth faster where a pixel's channels lie together.
             self.network = EncoderNetwork().to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3)
 
-    def modules(self) -> dict[str, torch.nn.Module]:
-        """Everything that has weights, by name."""
-        return {"network": self.network, "average": self.average}
+    @classmethod
+    def prepared(cls, options: EncoderOptions, device: str, learned: Photographs, held_out: Photographs, _: Progress | None) -> Self:
+        """A training that has not begun."""
+        measured = make_pairs(held_out, 0, pairs=options.measured, size=options.size, seed=MEASURED_SEED, device=device)
+        return cls(options, device, learned, measured)
 
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """What remembers earlier steps, by name."""
-        return {"optimizer": self.optimizer}
-
-    def state(self) -> dict[str, Any]:
-        """Nothing else changes."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing else changes."""
-
-    def finished(self) -> bool:
-        """Only when all steps are done."""
-        return False
+    def make(self, number: int) -> Pairs:
+        """The pairs of a step."""
+        options = self.options
+        return make_pairs(self.learned, number, pairs=options.pairs, size=options.size, seed=options.seed, device=self.device)
 
     def step(self, iteration: int, pairs: Pairs) -> dict[str, float]:
         """Learn from pairs; the loss."""
-        options = self.options
-        falling = 0.5 * (1 + math.cos(math.pi * iteration / options.iterations))
-        for group in self.optimizer.param_groups:
-            group["lr"] = options.rate * min(1, (iteration + 1) / WARMING) * falling
-        with computing_in(options.precision, self.device):
+        with computing_in(self.options.precision, self.device):
             numbers = self.network(torch.cat([pairs.first, pairs.second]))
         loss = contrast_loss(numbers.float(), pairs.origin)
-        self.optimizer.zero_grad()
-        loss.backward()
-        average_gradients(self.network.parameters())
-        self.optimizer.step()
-        follow(self.average, self.network, iteration)
+        self.learn(iteration, loss)
         return {"loss": float(loss.detach())}
 
     @torch.no_grad()
@@ -147,6 +132,12 @@ class Contrast:
         found = (alike + torch.where(_same(pairs.origin), -9.0, 0.0)).amax(1) <= own
         wins = torch.searchsorted(other.sort().values, own.contiguous()).double().mean() / max(len(other), 1)
         return {"found_first": float(found.float().mean()), "auc": float(wins)}
+
+    def results(self) -> Results:
+        """The averaged network and words learned from the same photos."""
+        words = Words.learn([photo.pixels for photo in self.learned.photographs], generator_of(self.options.seed, 0))
+        tensors = Encoder(self.average, words, device=self.device).tensors()
+        return Results({".safetensors": (KIND, tensors)}, {"shape": dataclasses.asdict(self.network.shape)})
 
 
 def contrast_loss(numbers: Tensor, origin: Tensor) -> Tensor:

@@ -24,8 +24,11 @@ from torch.nn import functional
 
 from compositor.errors import OptionError
 from compositor.learned.average import follow
-from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, growing, way
+from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, growing
+from compositor.learned.collection import Collection
 from compositor.learned.device import choose_device
+from compositor.learned.learner import seeded
+from compositor.learned.making import MakerLearner, PictureMaker
 from compositor.learned.processes import average_gradients
 from compositor.learned.vary import vary
 from compositor.learned.weights import fitting, read_weights
@@ -124,21 +127,13 @@ class Judge(nn.Module):
         return torch.as_tensor((self.answer(self.layers(pictures)) * self.classes(labels)).sum(1) / math.sqrt(128))
 
 
-class GanTraining:
-    """What changes while a generator is trained.
+class GanTraining(MakerLearner):
+    """What changes while a generator is trained."""
 
-    Parameters
-    ----------
-    options : GanOptions
-    device : str
-    classes : int
-    """
-
-    def __init__(self, options: GanOptions, device: str, classes: int) -> None:
-        self.options, self.device = options, device
-        self.shape = GanShape(size=options.size, channels=options.channels, numbers=options.numbers, classes=classes)
-        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
-            torch.manual_seed(options.seed)
+    def __init__(self, options: GanOptions, device: str, learned: Collection, held_out: Collection) -> None:
+        super().__init__(options, device, learned, held_out)
+        self.shape = GanShape(size=options.size, channels=options.channels, numbers=options.numbers, classes=len(learned.classes))
+        with seeded(options.seed):
             generator, judge = Generator(self.shape), Judge(self.shape)
         self.generator, self.judge = (net.to(device, memory_format=torch.channels_last) for net in (generator, judge))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -163,9 +158,9 @@ class GanTraining:
         """Take up what ``state`` told before."""
         self.told = state.get("told", 0.0)
 
-    def finished(self) -> bool:
-        """Never before the last step."""
-        return False
+    def maker(self) -> PictureMaker:
+        """The averaged generator."""
+        return Gan(self.average, self.learned.classes, device=self.device)
 
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Teach the judge, then the generator; the losses."""
@@ -219,7 +214,7 @@ class GanTraining:
         return {"judge_is_right": self.told}
 
 
-class Gan:
+class Gan(PictureMaker):
     """A generator in use.
 
     Parameters
@@ -230,6 +225,8 @@ class Gan:
     device : str
         «auto», «cpu», «cuda» or «mps».
     """
+
+    kind = KIND
 
     def __init__(self, network: Generator, classes: Sequence[str] = ("",), *, device: str = "auto") -> None:
         self.device, self.classes = choose_device(device), tuple(classes)
@@ -251,37 +248,9 @@ class Gan:
             classes = [str(name) for name in record["classes"]]
         return cls(network, classes, device=device)
 
-    @property
-    def size(self) -> int:
-        """Side of the pictures, px."""
-        return self.network.shape.size
-
-    def sample(self, count: int, *, seed: int = 0, of: str | None = None) -> NDArray[np.uint8]:
-        """New pictures.
-
-        Parameters
-        ----------
-        count : int
-        seed : int
-            The same pictures come for the same seed.
-        of : str, optional
-            Class of all; by turns of every class when not given.
-
-        Returns
-        -------
-        (count, size, size, 3) uint8
-            RGB.
-        """
-        return self._made(self._noise(count, seed), self._labels(count, of))
-
-    def walk(self, stops: int, steps: int, *, seed: int = 0, of: str | None = None) -> NDArray[np.uint8]:
-        """A way through new pictures of one class that ends where it began, (stops * steps, size, size, 3) uint8."""
-        noise = self._noise(stops, seed)
-        legs = [way(noise[k], noise[(k + 1) % stops], steps + 1)[:-1] for k in range(stops)]
-        return self._made(torch.cat(legs), self._labels(stops * steps, of if of is not None else self.classes[0]))
-
-    def _noise(self, count: int, seed: int) -> Tensor:
-        return torch.randn((count, self.network.shape.numbers), generator=torch.Generator().manual_seed(seed))
+    def _made(self, noise: Tensor, of: str | None) -> NDArray[np.uint8]:
+        parts = zip(noise.to(self.device).split(AT_ONCE), self._labels(len(noise), of).to(self.device).split(AT_ONCE), strict=True)
+        return np.concatenate([as_pixels(self.network(*part)) for part in parts])
 
     def _labels(self, count: int, of: str | None) -> Tensor:
         if of is None:
@@ -289,7 +258,3 @@ class Gan:
         if of not in self.classes:
             raise OptionError(f"of={of!r} is no class of these weights; they know {', '.join(filter(None, self.classes)) or 'none'}")
         return torch.full((count,), self.classes.index(of))
-
-    def _made(self, noise: Tensor, labels: Tensor) -> NDArray[np.uint8]:
-        parts = zip(noise.to(self.device).split(AT_ONCE), labels.to(self.device).split(AT_ONCE), strict=True)
-        return np.concatenate([as_pixels(self.network(*part)) for part in parts])

@@ -9,30 +9,24 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
-import os
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from compositor.learned.average import follow
-from compositor.learned.card import card
 from compositor.learned.clues import Clues, gather_clues
 from compositor.learned.flaws import Flaws
 from compositor.learned.harmony import HarmonyNetwork, Seen
-from compositor.learned.loop import begin, finish, run
+from compositor.learned.learner import NetworkLearner, Results, seeded
 from compositor.learned.objects import draw_objects
 from compositor.learned.photographs import Photographs
-from compositor.learned.processes import average_gradients
 from compositor.learned.tones import apply_tone, recolour
 from compositor.options import HarmonizerOptions
 from compositor.types import Progress
 
-__all__ = ["CAP", "HarmonizerTraining", "Lesson", "find_things", "make_lesson", "train_harmonizer"]
+__all__ = ["CAP", "HarmonizerTraining", "Lesson", "find_things", "make_lesson"]
 
 KIND = "a harmonizer"
 CAP = 10 / 255
@@ -42,12 +36,6 @@ SIZE = 256
 BLIND = 5 / 255
 """Errors well below this count alike."""
 MEASURED_SEED = 2**64
-WARMING = 50
-"""Steps over which the learning rate rises."""
-MEANT = """\
-Meant for objects that were pasted on another picture: it proposes one change of exposure, white balance, contrast, saturation and haze for
-the whole object, from what the object, its surroundings and the border between them show. It learned from parts of photos in another
-light, whose borders tell more than those of a thing from elsewhere. It changes an object by 10 of 255 levels at most (root mean square)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,61 +110,51 @@ def make_lesson(things: Clues, number: int, *, seed: int, count: int, clean: flo
     return Lesson(Seen(own, part["near"], part["far"], pairs, part["pair_weights"], part["share"]), truth, left)
 
 
-class HarmonizerTraining:
+class HarmonizerTraining(NetworkLearner[Lesson]):
     """What changes while the harmonizer is trained.
 
     Parameters
     ----------
     options : HarmonizerOptions
     device : str
+    things : Clues
+        To learn from.
     measured : list of Lesson
         Of things that are never learned from: recoloured ones, and such as they were.
     """
 
-    def __init__(self, options: HarmonizerOptions, device: str, measured: list[Lesson]) -> None:
-        self.options, self.device, self.measured = options, device, measured
-        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
-            torch.manual_seed(options.seed)
+    longest = 1.0
+
+    def __init__(self, options: HarmonizerOptions, device: str, things: Clues, measured: list[Lesson]) -> None:
+        self.options, self.device, self.things, self.measured = options, device, things, measured
+        with seeded(options.seed):
             self.network = HarmonyNetwork().to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3)
 
-    def modules(self) -> dict[str, torch.nn.Module]:
-        """Everything that has weights, by name."""
-        return {"network": self.network, "average": self.average}
+    @classmethod
+    def prepared(
+        cls, options: HarmonizerOptions, device: str, learned: Photographs, held_out: Photographs, progress: Progress | None
+    ) -> Self:
+        """A training that has not begun; things are looked for, which takes a while."""
+        things = find_things(learned, options.crops, options.things, seed=options.seed, progress=progress)
+        unseen = find_things(held_out, options.measured, options.things, seed=MEASURED_SEED)
+        count = len(unseen.object)
+        measured = [make_lesson(unseen, 0, seed=MEASURED_SEED, count=count, clean=clean, plain=True) for clean in (0, 1)]
+        return cls(options, device, things, [_moved(lesson, device) for lesson in measured])
 
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """What remembers earlier steps, by name."""
-        return {"optimizer": self.optimizer}
-
-    def state(self) -> dict[str, Any]:
-        """What else changes: nothing."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up what ``state`` told before."""
-
-    def finished(self) -> bool:
-        """Never before the last step."""
-        return False
+    def make(self, number: int) -> Lesson:
+        """The lesson of a step."""
+        options = self.options
+        return _moved(make_lesson(self.things, number, seed=options.seed, count=options.batch, clean=options.clean), self.device)
 
     def step(self, iteration: int, lesson: Lesson) -> dict[str, float]:
         """Learn from a lesson; the loss, in dB."""
-        for group in self.optimizer.param_groups:
-            falling = 0.5 * (1 + math.cos(math.pi * iteration / self.options.iterations))
-            group["lr"] = self.options.rate * min(1, (iteration + 1) / WARMING) * falling
-        self.optimizer.zero_grad()
-        with torch.random.fork_rng(devices=[]):  # what is dropped depends on the step alone, so that training resumes exactly
-            torch.manual_seed(self.options.seed + iteration)
+        with seeded(self.options.seed + iteration):  # what is dropped depends on the step alone, so that training resumes exactly
             tone = self.network(lesson.seen)
         error = ((apply_tone(tone, lesson.seen.object) - lesson.truth) ** 2).mean((1, 2))
         loss = torch.log10(error + BLIND**2).mean()
-        loss.backward()
-        average_gradients(self.network.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        if math.isfinite(float(norm)):
-            self.optimizer.step()
-        follow(self.average, self.network, iteration)
+        self.learn(iteration, loss)
         return {"loss_db": 10 * float(loss.detach())}
 
     @torch.no_grad()
@@ -196,55 +174,17 @@ class HarmonizerTraining:
             figures["share_worse"] = float((gain < -0.1).float().mean())
         return figures
 
+    def results(self) -> Results:
+        """The averaged network."""
+        return Results({".safetensors": (KIND, self.average.state_dict())}, {"shape": dataclasses.asdict(self.network.shape)})
+
 
 def _decibels(colours: Tensor, truth: Tensor) -> Tensor:
     """PSNR of every object, 60 dB at most."""
     return -10 * torch.log10(((colours - truth) ** 2).mean((1, 2)) + 1e-6)
 
 
-def train_harmonizer(
-    photos: Iterable[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Train the harmonizer of pasted objects.
-
-    Parameters and files are those of ``train_refiner``, but for the critic, and options are the fields of
-    ``compositor.options.HarmonizerOptions``.
-
-    Returns
-    -------
-    dict
-        The record that stands in the weights.
-    """
-    chosen = HarmonizerOptions.of(options)
-    photos = photos if isinstance(photos, str | os.PathLike) else list(photos)  # they are gone through twice
-    with begin(output, chosen, overwrite=overwrite, inputs=photos) as course:
-        learned, held_out = Photographs.read(photos)
-        things = find_things(learned, chosen.crops, chosen.things, seed=chosen.seed, progress=progress)
-        unseen = find_things(held_out, chosen.measured, chosen.things, seed=MEASURED_SEED)
-        count = len(unseen.object)
-        measured = [make_lesson(unseen, 0, seed=MEASURED_SEED, count=count, clean=clean, plain=True) for clean in (0, 1)]
-        training = HarmonizerTraining(chosen, course.device, [_moved(lesson, course.device) for lesson in measured])
-
-        def make(number: int) -> Lesson:
-            lesson = make_lesson(things, number, seed=chosen.seed, count=chosen.batch, clean=chosen.clean)
-            return _moved(lesson, course.device)
-
-        record = run(training, make, course, course.asked(learned, held_out), progress)
-        record["shape"] = dataclasses.asdict(training.network.shape)
-        return finish(course, record, {".safetensors": (KIND, training.average.state_dict())}, _card)
-
-
 def _moved(lesson: Lesson, device: str) -> Lesson:
     """The lesson on the device."""
     seen = Seen(**{field.name: getattr(lesson.seen, field.name).to(device) for field in dataclasses.fields(Seen)})
     return Lesson(seen, lesson.truth.to(device), lesson.clean.to(device))
-
-
-def _card(name: str, record: dict[str, Any]) -> str:
-    told = {"called": "the harmonizer", "command": "train harmonizer", "measured": "things in photos that were not learned from"}
-    return card(name, record, meant=MEANT, **told)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["calibration_error", "confusion", "draw_confusion", "fit_temperature", "probabilities", "report_by_class"]
+__all__ = ["calibration_error", "confusion", "draw_confusion", "fit_temperature", "probabilities", "report_by_class", "table_by_class"]
 
 Floats = NDArray[np.floating]
 CELL, MARGIN = 44, 130
@@ -75,6 +75,15 @@ def report_by_class(counts: NDArray[np.int64], classes: Sequence[str]) -> dict[s
     both = 2 * found * true / np.maximum(found + true, 1e-12)
     columns = zip(classes, found, true, both, there, strict=True)
     return {name: {"recall": float(a), "precision": float(b), "f1": float(c), "pictures": int(n)} for name, a, b, c, n in columns}
+
+
+def table_by_class(by_class: Mapping[str, Mapping[str, float]]) -> str:
+    """What ``report_by_class`` told, as a section of Markdown."""
+    rows = "".join(
+        f"| {name} | {one['recall']:.3f} | {one['precision']:.3f} | {one['f1']:.3f} | {one['pictures']} |\n"
+        for name, one in by_class.items()
+    )
+    return f"\n## Class by class\n\n| class | recall | precision | F1 | pictures |\n| --- | --- | --- | --- | --- |\n{rows}"
 
 
 def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.uint8]:

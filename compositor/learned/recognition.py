@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,17 +18,29 @@ from torch.nn import functional
 from compositor.datasets.augment import Augmentation, Sample, generator_of
 from compositor.datasets.lights import Colour, Exposure
 from compositor.datasets.moves import Crop, Flip, Rotate
-from compositor.learned.average import follow
-from compositor.learned.backbone import Backbone, pooled
+from compositor.learned.backbone import Backbone, BackboneShape, pooled
 from compositor.learned.device import computing_in
+from compositor.learned.encoder import KIND as ENCODER
+from compositor.learned.encoder import read_encoder
+from compositor.learned.judgement import (
+    calibration_error,
+    confusion,
+    draw_confusion,
+    fit_temperature,
+    probabilities,
+    report_by_class,
+    table_by_class,
+)
 from compositor.learned.labelled import Labelled, square
-from compositor.learned.processes import average_gradients
+from compositor.learned.learner import NetworkLearner, Record, Results, seeded
+from compositor.learned.photographs import CONFUSION
+from compositor.learned.weights import packaged_weights, read_weights
 from compositor.options import ClassifierOptions
+from compositor.types import Progress
 
-__all__ = ["ClassifierNetwork", "Recognition", "make_batch", "squares"]
+__all__ = ["KIND", "ClassifierNetwork", "Recognition", "make_batch", "squares"]
 
-WARMING = 20
-"""Steps over which the learning rate rises."""
+KIND = "a classifier"
 TAUGHT = 0.2
 """The learning rate of a backbone that was taught before, as a share of the new layer's."""
 SMOOTHING = 0.05
@@ -76,7 +88,7 @@ def make_batch(labelled: Labelled, number: int, options: ClassifierOptions, devi
     return pictures, torch.from_numpy(labelled.labels[places]).to(device)
 
 
-class Recognition:
+class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
     """What changes while a classifier is trained.
 
     Parameters
@@ -85,23 +97,19 @@ class Recognition:
     device : str
     learned, held_out : Labelled
         To learn from, and to measure on.
-    backbone : Backbone
-        To begin with.
-    taught : bool
-        It has learned before.
     """
 
-    def __init__(
-        self, options: ClassifierOptions, device: str, learned: Labelled, held_out: Labelled, backbone: Backbone, *, taught: bool
-    ) -> None:
-        self.options, self.device = options, device
-        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
-            torch.manual_seed(options.seed)
+    warming = 20
+
+    def __init__(self, options: ClassifierOptions, device: str, learned: Labelled, held_out: Labelled) -> None:
+        self.options, self.device, self.learned, self.held_out = options, device, learned, held_out
+        backbone, self.encoder = _backbone(options)
+        with seeded(options.seed):
             network = ClassifierNetwork(backbone.channels, len(learned.classes))
         network.backbone.load_state_dict(backbone.state_dict())
         self.network = network.to(device, memory_format=torch.channels_last)
         self.average, self.best = (copy.deepcopy(self.network).requires_grad_(False) for _ in range(2))
-        share = TAUGHT if taught else 1.0
+        share = TAUGHT if self.encoder else 1.0
         groups = [{"params": self.network.backbone.parameters(), "share": share}, {"params": self.network.head.parameters(), "share": 1.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02)
         counts = np.bincount(learned.labels, minlength=len(learned.classes))
@@ -109,13 +117,18 @@ class Recognition:
         self.pictures, self.labels = squares(held_out, options.size).to(device), torch.from_numpy(held_out.labels).to(device)
         self.least, self.waited = math.inf, 0
 
+    @classmethod
+    def prepared(cls, options: ClassifierOptions, device: str, learned: Labelled, held_out: Labelled, _: Progress | None) -> Self:
+        """A training that has not begun."""
+        return cls(options, device, learned, held_out)
+
     def modules(self) -> dict[str, nn.Module]:
         """Everything that has weights, by name."""
-        return {"network": self.network, "average": self.average, "best": self.best}
+        return super().modules() | {"best": self.best}
 
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """What remembers earlier steps, by name."""
-        return {"optimizer": self.optimizer}
+    def asked(self) -> Record:
+        """Which encoder it begins with."""
+        return {"encoder": self.encoder}
 
     def state(self) -> dict[str, Any]:
         """How well it was told at best, and how many reports ago."""
@@ -129,20 +142,17 @@ class Recognition:
         """Whether nothing has become better for long."""
         return self.waited >= self.options.patience
 
+    def make(self, number: int) -> tuple[Tensor, Tensor]:
+        """The batch of a step."""
+        return make_batch(self.learned, number, self.options, self.device)
+
     def step(self, iteration: int, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
         """Learn from a batch; the loss."""
-        options, (pictures, labels) = self.options, batch
-        falling = 0.5 * (1 + math.cos(math.pi * iteration / options.iterations))
-        for group in self.optimizer.param_groups:
-            group["lr"] = options.rate * group["share"] * min(1, (iteration + 1) / WARMING) * falling
-        with computing_in(options.precision, self.device):
+        pictures, labels = batch
+        with computing_in(self.options.precision, self.device):
             scores = self.network(pictures)
         loss = functional.cross_entropy(scores.float(), labels, self.weights, label_smoothing=SMOOTHING)
-        self.optimizer.zero_grad()
-        loss.backward()
-        average_gradients(self.network.parameters())
-        self.optimizer.step()
-        follow(self.average, self.network, iteration)
+        self.learn(iteration, loss)
         return {"loss": float(loss.detach())}
 
     @torch.no_grad()
@@ -162,3 +172,30 @@ class Recognition:
         right = (scores.argmax(1) == self.labels).float()
         by_class = [float(right[self.labels == label].mean()) for label in range(scores.shape[1])]
         return {"held_out_loss": loss, "right": float(right.mean()), "right_by_class": float(np.mean(by_class))}
+
+    def results(self) -> Results:
+        """The best weights, and how good they are on pictures that were not learned from."""
+        scores, held_out = self.scores(self.best).cpu().numpy(), self.held_out
+        temperature = fit_temperature(scores, held_out.labels)
+        told = probabilities(scores, temperature)
+        counts = confusion(told, held_out.labels)
+        by_class = report_by_class(counts, held_out.classes)
+        figures = {
+            "right": float((told.argmax(1) == held_out.labels).mean()),
+            "right_by_class": float(np.mean([one["recall"] for one in by_class.values()])),
+            "calibration_error": calibration_error(told, held_out.labels),
+            "calibration_error_before": calibration_error(probabilities(scores), held_out.labels),
+        }
+        shape = {"channels": list(self.best.backbone.channels), "size": self.options.size}
+        record = {"temperature": temperature, "by_class": by_class, "figures": figures, "classes": list(held_out.classes), "shape": shape}
+        weights = {".safetensors": (KIND, self.best.state_dict())}
+        return Results(weights, record, {CONFUSION: draw_confusion(counts, held_out.classes)}, table_by_class(by_class))
+
+
+def _backbone(options: ClassifierOptions) -> tuple[Backbone, str]:
+    """What a training begins with, and which encoder's it is: the SHA-256 of its tensors, «» for none."""
+    if options.start == "encoder":
+        path = options.encoder or packaged_weights("encoder")
+        return read_encoder(path)[0].backbone, str(read_weights(path, kind=ENCODER)[1]["sha256"])
+    with seeded(options.seed):
+        return Backbone(BackboneShape().channels), ""

@@ -1,86 +1,108 @@
-"""Training the seam refiner: from photographs to a file of weights."""
+"""Everything that can be trained: what each training reads, what learns from it, and what its card says."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from collections.abc import Iterable
 from typing import Any
 
-from compositor.learned.card import card
-from compositor.learned.examples import Examples, make_examples
-from compositor.learned.loop import begin, finish, run
-from compositor.learned.photographs import Photographs
+from compositor.learned.collection import Collection
+from compositor.learned.contrast import Contrast
+from compositor.learned.gan import GanTraining
+from compositor.learned.harmonizing import HarmonizerTraining
+from compositor.learned.labelled import Labelled
+from compositor.learned.loop import Trainer
+from compositor.learned.photographs import CONFUSION, SAMPLES, Photographs
+from compositor.learned.recognition import Recognition
 from compositor.learned.training import Training
-from compositor.options import TrainOptions
-from compositor.types import Progress
+from compositor.learned.vae import VaeTraining
+from compositor.options import ClassifierOptions, EncoderOptions, GanOptions, HarmonizerOptions, TrainOptions, VaeOptions
 
-__all__ = ["train_refiner"]
+__all__ = ["train_classifier", "train_encoder", "train_gan", "train_harmonizer", "train_refiner", "train_vae"]
 
-MEASURED_SEED = 2**64
-"""Seed of the scenes that reports are measured on."""
-MEANT = """\
+NEW_PICTURES = """\
+Meant for new pictures in the manner of those it learned from, and for looking at what was learned. What it makes is invented, however much
+it may look like a photo."""
+OBJECTS = """\
+Meant for objects that were pasted on another picture: it proposes one change of exposure, white balance, contrast, saturation and haze for
+the whole object, from what the object, its surroundings and the border between them show. It learned from parts of photos in another
+light, whose borders tell more than those of a thing from elsewhere. It changes an object by 10 of 255 levels at most (root mean square)."""
+UNSEEN = "pictures that were not learned from"
+
+
+def _photographs(photos: Any, _: Any) -> tuple[Photographs, Photographs]:
+    return Photographs.read(photos)
+
+
+def _collection(folder: Any, options: Any) -> tuple[Collection, Collection]:
+    return Collection.read(folder, options.size)
+
+
+def _labelled(folder: Any, options: Any) -> tuple[Labelled, Labelled]:
+    return Labelled.read(folder, size=options.size).parted()
+
+
+train_refiner = Trainer(
+    name="refiner",
+    options=TrainOptions,
+    read=_photographs,
+    learner=Training.prepared,
+    called="the seam refiner",
+    meant="""\
 Meant for seams between overlapping photos that the classical stages have matched already. It sees sRGB-encoded colour; a change near a
-seam stays within what both photos show there. Not meant for pasted objects."""
-
-
-def train_refiner(
-    photos: Iterable[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Train the seam refiner.
-
-    Beside the weights it writes what happened as JSON lines (``.jsonl``) and as curves (``.curves.png``), the critic's weights
-    (``.critic.safetensors``), a card that says what the weights are and where they come from (``.md``), and while it runs a checkpoint
-    (``.checkpoint``), from which the same call goes on when it was stopped.
-
-    Parameters
-    ----------
-    photos : iterable of path
-        Photos, folders of them, or lists of them, as ``Photographs.read`` takes.
-    output : path
-        The file of weights to write: ``.safetensors``.
-    overwrite : bool
-        Replace weights that are there.
-    progress : callable, optional
-        Called as progress(stage, done, total).
-    **options
-        Fields of ``compositor.options.TrainOptions``.
-
-    Returns
-    -------
-    dict
-        The record that stands in the weights.
-
-    Raises
-    ------
-    OptionError
-        There is no such option or value, or too few photos.
-    OutputError, WriteError, ReadError, WeightsError
-        A file cannot be written or read, or the checkpoint is of another training.
-    """
-    chosen = TrainOptions.of(options)
-    photos = photos if isinstance(photos, str | os.PathLike) else list(photos)  # they are gone through twice
-    with begin(output, chosen, overwrite=overwrite, inputs=photos, also=(".critic.safetensors",)) as course:
-        learned, held_out = Photographs.read(photos)
-
-        def make(number: int) -> Examples:
-            numbers = list(range(number * chosen.scenes, (number + 1) * chosen.scenes))
-            return make_examples(learned, numbers, seed=chosen.seed, tiles=chosen.tiles, device=course.device)
-
-        measured = make_examples(held_out, list(range(chosen.measured)), seed=MEASURED_SEED, tiles=4, device=course.device)
-        training = Training(chosen, course.device, measured)
-        record = run(training, make, course, course.asked(learned, held_out), progress)
-        record["shape"] = dataclasses.asdict(training.network.shape)
-        refiner, critic = training.average.state_dict(), training.critic.state_dict()
-        weights = {".safetensors": ("a seam refiner", refiner), ".critic.safetensors": ("a seam critic", critic)}
-        return finish(course, record, weights, _card)
-
-
-def _card(name: str, record: dict[str, Any]) -> str:
-    told = {"called": "the seam refiner", "command": "train refiner", "measured": "scenes that were not learned from"}
-    return card(name, record, meant=MEANT, **told)
+seam stays within what both photos show there. Not meant for pasted objects.""",
+    measured="scenes that were not learned from",
+    also=(".critic.safetensors",),
+)
+train_encoder = Trainer(
+    name="encoder",
+    options=EncoderOptions,
+    read=_photographs,
+    learner=Contrast.prepared,
+    called="the encoder of pictures",
+    meant="""\
+Meant for finding photos that overlap, and for features of pictures to learn from where labels are few. It learned without labels, from
+pairs of overlapping squares of photos. It sees sRGB-encoded colour, about 100 px of a picture's shorter side. Not meant for telling who
+a person is.""",
+    measured="pairs of squares of photos not learned from",
+)
+train_harmonizer = Trainer(
+    name="harmonizer",
+    options=HarmonizerOptions,
+    read=_photographs,
+    learner=HarmonizerTraining.prepared,
+    called="the harmonizer",
+    meant=OBJECTS,
+    measured="things in photos that were not learned from",
+)
+train_gan = Trainer(
+    name="gan",
+    options=GanOptions,
+    read=_collection,
+    learner=GanTraining.prepared,
+    called="the generator",
+    meant=NEW_PICTURES,
+    measured=UNSEEN,
+    also=(SAMPLES,),
+)
+train_vae = Trainer(
+    name="vae",
+    options=VaeOptions,
+    read=_collection,
+    learner=VaeTraining.prepared,
+    called="the autoencoder",
+    meant=NEW_PICTURES,
+    measured=UNSEEN,
+    also=(SAMPLES,),
+)
+train_classifier = Trainer(
+    name="classifier",
+    options=ClassifierOptions,
+    read=_labelled,
+    learner=Recognition.prepared,
+    called="a classifier",
+    meant="""\
+Meant for telling the classes below apart, in pictures like those it learned from; of a picture of anything else it tells one of them all
+the same. Probabilities were calibrated on the pictures that are measured on, which also decided which weights are the best: the figures
+are a little too good, and other pictures should judge.""",
+    measured=UNSEEN,
+    also=(CONFUSION,),
+)

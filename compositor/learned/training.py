@@ -8,58 +8,66 @@ pulls at the network as well, by a fixed share of the truth's pull, both measure
 from __future__ import annotations
 
 import copy
-import math
-from typing import Any
+import dataclasses
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from compositor.learned.average import follow
 from compositor.learned.critic import Critic, critic_loss, separation
-from compositor.learned.examples import Examples
+from compositor.learned.examples import Examples, make_examples
+from compositor.learned.learner import NetworkLearner, Results, seeded
 from compositor.learned.losses import gradient_errors, local_loss, ring_errors, tone_loss
 from compositor.learned.network import RefinerNetwork
+from compositor.learned.photographs import Photographs
 from compositor.learned.processes import average_gradients
 from compositor.options import TrainOptions
+from compositor.types import Progress
 
 __all__ = ["Training"]
 
-WARMING = 50
-"""Steps over which the learning rate rises."""
+MEASURED_SEED = 2**64
+"""Seed of the scenes that reports are measured on."""
 CRITIC_FROM, PULLS_FROM, TELLS = 0.4, 0.67, 0.8
 """Shares of the training after which the critic learns and pulls; how well it must tell hard seams to pull (area under the ROC curve)."""
-LONGEST_PULL = 1.0
-"""Norm of gradients beyond which they are shortened."""
 
 
-class Training:
+class Training(NetworkLearner[Examples]):
     """What changes while the refiner is trained.
 
     Parameters
     ----------
     options : TrainOptions
     device : str
+    learned : Photographs
     measured : Examples, optional
         Of scenes that are never learned from.
     """
 
-    def __init__(self, options: TrainOptions, device: str, measured: Examples | None = None) -> None:
-        self.options, self.measured = options, measured
-        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
-            torch.manual_seed(options.seed)
+    longest = 1.0
+
+    def __init__(self, options: TrainOptions, device: str, learned: Photographs, measured: Examples | None = None) -> None:
+        self.options, self.device, self.learned, self.measured = options, device, learned, measured
+        with seeded(options.seed):
             self.network, self.critic = RefinerNetwork().to(device), Critic().to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.99))
         self.critic_optimizer = torch.optim.AdamW(self.critic.parameters(), lr=1e-3, weight_decay=1e-3, betas=(0.5, 0.99))
         self.pulls = False
 
+    @classmethod
+    def prepared(cls, options: TrainOptions, device: str, learned: Photographs, held_out: Photographs, _: Progress | None) -> Self:
+        """A training that has not begun."""
+        measured = make_examples(held_out, list(range(options.measured)), seed=MEASURED_SEED, tiles=4, device=device)
+        return cls(options, device, learned, measured)
+
     def modules(self) -> dict[str, torch.nn.Module]:
         """Everything that has weights, by name."""
-        return {"network": self.network, "average": self.average, "critic": self.critic}
+        return super().modules() | {"critic": self.critic}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """What remembers earlier steps, by name."""
-        return {"optimizer": self.optimizer, "critic_optimizer": self.critic_optimizer}
+        return super().optimizers() | {"critic_optimizer": self.critic_optimizer}
 
     def state(self) -> dict[str, Any]:
         """What else changes: whether the critic may pull."""
@@ -69,16 +77,15 @@ class Training:
         """Take up what ``state`` told before."""
         self.pulls = state.get("pulls", False)
 
-    def finished(self) -> bool:
-        """Only when all steps are done."""
-        return False
+    def make(self, number: int) -> Examples:
+        """The examples of a step."""
+        options = self.options
+        scenes = list(range(number * options.scenes, (number + 1) * options.scenes))
+        return make_examples(self.learned, scenes, seed=options.seed, tiles=options.tiles, device=self.device)
 
     def step(self, iteration: int, examples: Examples) -> dict[str, float]:
         """Learn from examples; the losses."""
         options = self.options
-        for group in self.optimizer.param_groups:
-            falling = 0.5 * (1 + math.cos(math.pi * iteration / options.iterations))
-            group["lr"] = options.rate * min(1, (iteration + 1) / WARMING) * falling
         self.optimizer.zero_grad()
         refined = self.network.local(examples.strip)
         seen = refined.detach().requires_grad_()
@@ -91,12 +98,14 @@ class Training:
                 pull = pull + self._critics_pull(examples, pull, seen)
         refined.backward(pull)
         tone.backward()
-        average_gradients(self.network.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_PULL)
-        if math.isfinite(float(norm)):
-            self.optimizer.step()
-        follow(self.average, self.network, iteration)
+        self.descend(iteration)
         return losses
+
+    def results(self) -> Results:
+        """The averaged network and the critic."""
+        refiner, critic = ("a seam refiner", self.average.state_dict()), ("a seam critic", self.critic.state_dict())
+        weights = {".safetensors": refiner, ".critic.safetensors": critic}
+        return Results(weights, {"shape": dataclasses.asdict(self.network.shape)})
 
     def _teach_critic(self, examples: Examples, refined: Tensor) -> float:
         """One step of the critic: the truth is real, hard seams are not; once it tells these, nor are classical and refined results.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 import os
 from collections.abc import Iterable
 from itertools import pairwise
@@ -23,19 +22,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compositor.errors import OptionError
-from compositor.learned.average import follow
-from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor, growing, way
+from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor, growing
 from compositor.learned.collection import Collection
 from compositor.learned.device import choose_device
-from compositor.learned.processes import average_gradients
+from compositor.learned.learner import NetworkLearner, seeded
+from compositor.learned.making import MakerLearner, PictureMaker
 from compositor.learned.weights import fitting, read_weights
 from compositor.options import VaeOptions
 
-__all__ = ["KIND", "Vae", "VaeNetwork", "VaeShape", "VaeTraining", "fitted"]
+__all__ = ["KIND", "Vae", "VaeNetwork", "VaeShape", "VaeTraining"]
 
 KIND = "a variational autoencoder"
-WARMING = 50
-"""Steps over which the learning rate rises."""
 FREE = 0.02
 """What each number may tell without being charged for it, nats."""
 AT_ONCE = 256
@@ -115,51 +112,28 @@ class _Refine(nn.Module):
         return maps + torch.as_tensor(self.layers(maps))
 
 
-class VaeTraining:
-    """What changes while an autoencoder is trained.
+class VaeTraining(MakerLearner, NetworkLearner[Batch]):
+    """What changes while an autoencoder is trained."""
 
-    Parameters
-    ----------
-    options : VaeOptions
-    device : str
-    held_out : Collection
-        Pictures that are never learned from.
-    """
+    longest = 1.0
 
-    def __init__(self, options: VaeOptions, device: str, held_out: Collection) -> None:
-        self.options, self.device, self.held_out = options, device, held_out
-        with torch.random.fork_rng(devices=[]):  # nobody else's numbers are drawn from this seed
-            torch.manual_seed(options.seed)
+    def __init__(self, options: VaeOptions, device: str, learned: Collection, held_out: Collection) -> None:
+        super().__init__(options, device, learned, held_out)
+        with seeded(options.seed):
             network = VaeNetwork(VaeShape(size=options.size, channels=options.channels, numbers=options.numbers))
         self.network = network.to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.99))
 
-    def modules(self) -> dict[str, nn.Module]:
-        """Everything that has weights, by name."""
-        return {"network": self.network, "average": self.average}
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """What remembers earlier steps, by name."""
-        return {"optimizer": self.optimizer}
-
-    def state(self) -> dict[str, Any]:
-        """Nothing else changes."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to take up."""
-
-    def finished(self) -> bool:
-        """Never before the last step."""
-        return False
+    def maker(self) -> PictureMaker:
+        """The averaged network with its distribution fitted to the pictures it learned from."""
+        starts = range(0, len(self.learned), AT_ONCE)
+        self.average.fit(as_tensor(self.learned.pixels[start : start + AT_ONCE], self.device) for start in starts)
+        return Vae(self.average, device=self.device)
 
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Learn from pictures; the losses."""
         options, pictures = self.options, batch.pictures
-        for group in self.optimizer.param_groups:
-            falling = 0.5 * (1 + math.cos(math.pi * iteration / options.iterations))
-            group["lr"] = options.rate * min(1, (iteration + 1) / WARMING) * falling
         mean, variance = self.network.encode(pictures)
         noise = torch.randn(mean.shape, generator=batch.draws).to(mean)
         error = functional.mse_loss(self.network.decode(mean + noise * (variance / 2).exp()), pictures)
@@ -168,12 +142,7 @@ class VaeTraining:
         likelihood = 0.5 * pictures[0].numel() * error.clamp(min=1e-6).log()
         warmed = min(1.0, (iteration + 1) / max(1, options.warming * options.iterations))
         loss = (likelihood + options.beta * warmed * told.clamp(min=FREE).sum()) / pictures[0].numel()
-        self.optimizer.zero_grad()
-        loss.backward()
-        average_gradients(self.network.parameters())
-        if math.isfinite(float(nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))):
-            self.optimizer.step()
-        follow(self.average, self.network, iteration)
+        self.learn(iteration, loss)
         return {"error": float(error.detach()), "nats": float(told.detach().sum())}
 
     @torch.no_grad()
@@ -184,7 +153,7 @@ class VaeTraining:
         return {"reconstruction_db": float((-10 * torch.log10(torch.cat(errors) / 4)).mean())}
 
 
-class Vae:
+class Vae(PictureMaker):
     """An autoencoder in use.
 
     Parameters
@@ -193,6 +162,8 @@ class Vae:
     device : str
         «auto», «cpu», «cuda» or «mps».
     """
+
+    kind = KIND
 
     def __init__(self, network: VaeNetwork, *, device: str = "auto") -> None:
         self.device = choose_device(device)
@@ -212,11 +183,6 @@ class Vae:
             network = VaeNetwork(VaeShape(**record["shape"]))
             network.load_state_dict(tensors)
         return cls(network, device=device)
-
-    @property
-    def size(self) -> int:
-        """Side of the pictures, px."""
-        return self.network.shape.size
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pictures as numbers.
@@ -251,34 +217,8 @@ class Vae:
         t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode((1 - t) * start + t * end)
 
-    def sample(self, count: int, *, seed: int = 0, of: str | None = None) -> NDArray[np.uint8]:
-        """New pictures, (count, size, size, 3) uint8; the same for the same seed. No classes are known here: ``of`` must be None."""
-        _refuse(of)
-        return self.decode(self._numbers(self._noise(count, seed)))
-
-    def walk(self, stops: int, steps: int, *, seed: int = 0, of: str | None = None) -> NDArray[np.uint8]:
-        """A way through new pictures that ends where it began, (stops * steps, size, size, 3) uint8; ``of`` as in ``sample``."""
-        _refuse(of)
-        noise = self._noise(stops, seed)
-        legs = [way(noise[k], noise[(k + 1) % stops], steps + 1)[:-1] for k in range(stops)]
-        return self.decode(self._numbers(torch.cat(legs)))
-
-    def _noise(self, count: int, seed: int) -> Tensor:
-        return torch.randn((count, self.network.shape.numbers), generator=torch.Generator().manual_seed(seed))
-
-    def _numbers(self, noise: Tensor) -> NDArray[np.float32]:
-        """Normal numbers as they are distributed here."""
-        return (self.network.middle.cpu() + noise @ self.network.root.cpu().T).numpy()
-
-
-def fitted(training: VaeTraining, learned: Collection) -> VaeNetwork:
-    """The averaged network with its distribution fitted to the pictures it learned from."""
-    starts = range(0, len(learned), AT_ONCE)
-    training.average.fit(as_tensor(learned.pixels[start : start + AT_ONCE], training.device) for start in starts)
-    return training.average
-
-
-def _refuse(of: str | None) -> None:
-    """Refuse to make pictures of a class."""
-    if of is not None:
-        raise OptionError(f"of={of!r}: an autoencoder makes no pictures of a class; «compositor train gan» trains what does")
+    def _made(self, noise: Tensor, of: str | None) -> NDArray[np.uint8]:
+        if of:
+            raise OptionError(f"of={of!r}: an autoencoder makes no pictures of a class; «compositor train gan» trains what does")
+        # Normal numbers as they are distributed here.
+        return self.decode((self.network.middle.cpu() + noise @ self.network.root.cpu().T).numpy())
