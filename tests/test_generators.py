@@ -86,7 +86,7 @@ def test_a_collection_takes_given_parts_and_names_what_is_broken(tmp_path):
     (tmp_path / "train" / "a" / "broken.png").write_bytes(b"no picture")
     learned, held_out = Collection.read(tmp_path, 32)
     assert (len(learned), len(held_out)) == (6, 4)
-    assert [name for name, _ in learned.left_out] == ["broken.png"]
+    assert [name for name, _ in learned.left_out] == ["train/a/broken.png"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptionError, match="0 pictures"):
         Collection.read(tmp_path / "empty", 32)

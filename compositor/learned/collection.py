@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError, ReadError
-from compositor.images import read_bytes_checked
+from compositor.errors import OptionError
 from compositor.images.files import printable
+from compositor.learned.folders import Entry, read_entries
 from compositor.learned.labelled import square
 from compositor.learned.photographs import HELD_OUT, is_picture
 from compositor.learned.pictures import read_picture
 
 __all__ = ["Collection"]
-
-logger = logging.getLogger(__name__)
 
 GIVEN = ("train", "test")
 """Folders that say by themselves what to learn from and what to measure on."""
@@ -92,7 +88,7 @@ class Collection:
         found = [list(_pictures(root)) for root in roots]
         classes = tuple(sorted({name for part in found for name, _ in part}))
         left_out: list[tuple[str, str]] = []
-        parts = [_read(part, classes, size, left_out) for part in found]
+        parts = [read_entries(top, part, lambda path: square(read_picture(path, short=size), size), left_out) for part in found]
         if not given:
             (part,) = parts
             kept = [k for k, entry in enumerate(part) if int(entry.digest[:8], 16) % HELD_OUT]
@@ -108,16 +104,6 @@ class Collection:
         return dataclasses.replace(learned, left_out=tuple(left_out)), held_out
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Entry:
-    """A picture that was read."""
-
-    path: str
-    digest: str
-    label: int
-    pixels: NDArray[np.uint8]
-
-
 def _pictures(root: Path) -> Iterator[tuple[str, Path]]:
     """Class and path of every picture."""
     folders = sorted(path for path in root.iterdir() if path.is_dir())
@@ -130,31 +116,9 @@ def _pictures(root: Path) -> Iterator[tuple[str, Path]]:
     yield from (("", path) for path in beside)
 
 
-def _read(found: Sequence[tuple[str, Path]], classes: tuple[str, ...], size: int, left_out: list[tuple[str, str]]) -> list[_Entry]:
-    """The pictures that can be read; the others are named."""
-
-    def one(entry: tuple[str, Path]) -> _Entry | tuple[str, str]:
-        name, path = entry
-        try:
-            content, pixels = read_bytes_checked(path), square(read_picture(path, short=size), size)
-        except ReadError as error:
-            return printable(path.name), str(error).removeprefix(f"{printable(path.name)}: ")
-        return _Entry(str(path), hashlib.sha256(content).hexdigest(), classes.index(name), pixels)
-
-    read: list[_Entry] = []
-    with ThreadPoolExecutor() as pool:
-        for result in pool.map(one, found):
-            if isinstance(result, _Entry):
-                read.append(result)
-            else:
-                left_out.append(result)
-                logger.warning("%s: %s; it is left out", *result)
-    return read
-
-
-def _collected(entries: Sequence[_Entry], classes: tuple[str, ...], size: int) -> Collection:
+def _collected(entries: Sequence[Entry], classes: tuple[str, ...], size: int) -> Collection:
     """Entries as a collection."""
     digest = hashlib.sha256("".join(sorted(entry.digest for entry in entries)).encode()).hexdigest()
     pixels = np.stack([entry.pixels for entry in entries]) if entries else np.zeros((0, size, size, 3), np.uint8)
-    labels = np.array([entry.label for entry in entries], np.int64)
-    return Collection(pixels, labels, classes, tuple(entry.path for entry in entries), digest)
+    labels = np.array([classes.index(entry.label) for entry in entries], np.int64)
+    return Collection(pixels, labels, classes, tuple(str(entry.path) for entry in entries), digest)

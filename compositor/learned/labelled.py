@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import logging
 import os
 from pathlib import Path
 from typing import Self
@@ -12,9 +10,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError, ReadError
-from compositor.images import read_bytes_checked
+from compositor.errors import OptionError
 from compositor.images.files import printable
+from compositor.learned.folders import Entry, read_entries
 from compositor.learned.photographs import is_picture
 from compositor.learned.pictures import read_picture, shrunk
 
@@ -69,28 +67,19 @@ class Labelled:
         place = Path(folder)
         classes = sorted(one.name for one in place.iterdir() if one.is_dir()) if place.is_dir() else []
         kept = round(ROOM * size)
-        rows: list[tuple[str, int, str, NDArray[np.uint8]]] = []
+        found = [(name, path) for name in classes for path in sorted((place / name).rglob("*")) if is_picture(path)]
         left_out: list[tuple[str, str]] = []
-        known: set[str] = set()
-        for label, name in enumerate(classes):
-            for path in sorted(path for path in (place / name).rglob("*") if is_picture(path)):
-                called = printable(path.relative_to(place))
-                try:
-                    digest, pixels = hashlib.sha256(read_bytes_checked(path)).hexdigest(), read_picture(path, short=kept)
-                except ReadError as error:
-                    left_out.append((called, str(error).removeprefix(f"{printable(path.name)}: ")))
-                    logging.getLogger(__name__).warning("%s: %s; it is left out", *left_out[-1])
-                    continue
-                if digest not in known:  # nothing is learned from and measured on
-                    rows.append((digest, label, called, shrunk(pixels, kept)))
-                known.add(digest)
-        counts = np.bincount([label for _, label, _, _ in rows], minlength=len(classes))
+        rows: dict[str, Entry] = {}  # by contents: nothing is learned from and measured on
+        for entry in read_entries(place, found, lambda path: shrunk(read_picture(path, short=kept), kept), left_out):
+            rows.setdefault(entry.digest, entry)
+        labels = np.array([classes.index(entry.label) for entry in rows.values()], np.int64)
+        counts = np.bincount(labels, minlength=len(classes))
         if len(classes) < 2 or counts.min() < 2:
-            found = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True)) or "none"
+            told = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True)) or "none"
             needed = "give a folder that has a folder for each class, with two pictures or more"
-            raise OptionError(f"{printable(folder)}: its classes are: {found}; {needed}", left_out=tuple(left_out))
-        digests, labels, names, pictures = zip(*rows, strict=True)
-        return cls(tuple(classes), pictures, np.array(labels, np.int64), names, digests, tuple(left_out))
+            raise OptionError(f"{printable(folder)}: its classes are: {told}; {needed}", left_out=tuple(left_out))
+        pixels, names = (tuple(getattr(entry, name) for entry in rows.values()) for name in ("pixels", "name"))
+        return cls(tuple(classes), pixels, labels, names, tuple(rows), tuple(left_out))
 
     def parted(self) -> tuple[Self, Self]:
         """Pictures to learn from and others to measure on; which is where depends on the files' contents only."""
