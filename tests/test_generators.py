@@ -134,6 +134,17 @@ def test_stopped_training_goes_on_to_the_same_bytes(folder, tmp_path, train, opt
     assert whole.with_suffix(".samples.png").read_bytes() == stopped.with_suffix(".samples.png").read_bytes()
 
 
+def test_training_stopped_before_its_first_report_leaves_nothing(folder, tmp_path):
+    """Nothing of it is in the way of another training of that name."""
+
+    def stop(stage, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_gan(folder, tmp_path / "gan.safetensors", progress=stop, **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
 def test_seed_and_class_decide_what_is_made(trained):
     gan = Gan.load(trained / "gan.safetensors", device="cpu")
     first = gan.sample(4, seed=1)

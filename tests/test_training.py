@@ -48,6 +48,26 @@ def test_stopped_training_goes_on_to_the_same_bytes(tmp_path):
     assert whole.with_suffix(".jsonl").read_bytes() == stopped.with_suffix(".jsonl").read_bytes()
 
 
+def test_training_stopped_while_its_files_are_written_writes_them_again(tmp_path, monkeypatch):
+    """All was learned and some files are there: they are this training's own, and nobody has to allow that they are replaced."""
+    whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
+    trainings.fit_line(whole)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("compositor.learned.loop.card", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            trainings.fit_line(stopped)
+    assert stopped.exists()
+    assert not stopped.with_suffix(".md").exists()
+    trainings.fit_line(stopped)
+    assert whole.read_bytes() == stopped.read_bytes()
+    assert stopped.with_suffix(".md").exists()
+    assert not stopped.with_suffix(".checkpoint").exists()
+
+
 def test_training_ends_when_the_learner_has_enough(tmp_path):
     """After the report at which it says so."""
     record = trainings.fit_line(tmp_path / "line.safetensors", enough=12)

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 from compositor.errors import OptionError, OutputError
 from compositor.images.files import check_place, printable
+from compositor.learned.checkpoint import KIND as CHECKPOINT
 from compositor.learned.device import choose_device, torch_threads
 from compositor.learned.photographs import CURVES, SAMPLES, pictures_of
 from compositor.learned.processes import Processes, joined
+from compositor.learned.weights import read_weights
 from compositor.options import LearnOptions
 from compositor.threads import limit_threads
 
@@ -114,7 +116,9 @@ def begin(
     output = Path(output)
     if output.suffix != ".safetensors":
         raise OptionError(f"{output.name}: weights are written as .safetensors; give such a name")
-    stopped, taken = output.with_suffix(".checkpoint").exists(), {os.path.realpath(path) for path in pictures_of(inputs)}
+    stopped, ended = _left(output.with_suffix(".checkpoint"))
+    overwrite = overwrite or ended
+    taken = {os.path.realpath(path) for path in pictures_of(inputs)}
     for ending in (".safetensors", ".jsonl", CURVES, ".md", *also):
         place = output.with_suffix(ending)
         if os.path.realpath(place) in taken:
@@ -126,3 +130,10 @@ def begin(
         computing = max(1, threads // 2) if device == "cpu" else 1
         with limit_threads(1), torch_threads(computing):
             yield Course(options, output, device, computing, threads - computing, processes, overwrite)
+
+
+def _left(checkpoint: Path) -> tuple[bool, bool]:
+    """Whether a training was stopped, and whether when it had learned all: what lies there is then its own, perhaps in part."""
+    if not checkpoint.exists():
+        return False, False
+    return True, bool(read_weights(checkpoint, kind=CHECKPOINT)[1].get("ended"))

@@ -143,7 +143,7 @@ def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progres
     resumed = read_checkpoint(course.checkpoint, *parts, asked)
     learner.restore(resumed)
     course.processes.wait()  # until all have read it
-    start, lines = resumed.get("iteration", 0), resumed.get("log") or [{"iteration": 0, **learner.measure()}]
+    start, lines = resumed.get("iteration", 0), [dict(line) for line in resumed.get("log", ())] or [{"iteration": 0, **learner.measure()}]
     if resumed and course.processes.first:  # it may have been stopped between a checkpoint and what stands beside it
         _report(course.output, lines, learner.picture())
     began, spent = time.perf_counter(), time.process_time() - resumed.get("cpu_seconds", 0.0)
@@ -156,7 +156,9 @@ def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progres
         lines.append({"iteration": done, **losses, **learner.measure()})
         if course.processes.first:
             logger.info("%s", _told(lines[-1], (time.perf_counter() - began) / (done - start) * (options.iterations - done)))
-            state = {**asked, **learner.state(), "iteration": done, "log": lines, "cpu_seconds": time.process_time() - spent}
+            state = {**asked, **learner.state(), "iteration": done, "cpu_seconds": time.process_time() - spent}
+            state["log"] = [list(line.items()) for line in lines]  # a record's own names are sorted, figures keep their order
+            state["ended"] = done == options.iterations or learner.finished()
             write_checkpoint(course.checkpoint, *parts, state)
             _report(course.output, lines, learner.picture())
         if learner.finished():
