@@ -14,13 +14,13 @@ import click
 
 from compositor import options
 from compositor.errors import CompositorError
-from compositor.options import PictureSize, RunOptions
+from compositor.options import Options, PictureSize, RunOptions
 
 __all__ = ["Command", "as_typed", "model_files", "options_from"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-RECORDS = [record for record in map(vars(options).get, options.__all__) if isinstance(record, type) and issubclass(record, RunOptions)]
+RECORDS = [record for record in map(vars(options).get, options.__all__) if isinstance(record, type) and issubclass(record, Options)]
 NAMES = sorted(
     {field.name for record in RECORDS for field in dataclasses.fields(record)} | {"overwrite", "mask", "limit", "owner", "seams", "of"}
 )
@@ -31,7 +31,7 @@ MENTION = rf"(?<![\w./\\-])(?P<name>{'|'.join(NAMES)})=(?P<value>{VALUE}|(?![^\s
 """An option in a message, with its value or without."""
 
 
-def options_from(record: type[RunOptions], *, run: bool = True) -> Callable[[Command], Command]:
+def options_from(record: type[Options], *, run: bool = True) -> Callable[[Command], Command]:
     """A decorator that gives a command one option per field; how to run, if that is wanted too, comes after what to do."""
     run_names = [field.name for field in dataclasses.fields(RunOptions)]
     fields = sorted(dataclasses.fields(record), key=lambda field: field.name in run_names)

@@ -1,0 +1,57 @@
+"""Every option and its default, once.
+
+The command line is generated from these fields: ``help`` is the text shown there, a ``Literal`` becomes the list of choices. Messages
+name an option as Python does, ``size='400x300'`` or ``size=``; the command line shows it as its own users write it, ``--size 400x300``.
+"""
+
+from compositor.options.compose import BlendMethod, ComposeOptions, ExposureMethod, Projection, SeamMethod, StitchOptions
+from compositor.options.networks import DeviceMethod, PrecisionMethod, RefineMethod, RefineOptions
+from compositor.options.pictures import JPEG_QUALITY, CorrectOptions, MosaicOptions, PasteOptions, StyleMethod, StyleOptions
+from compositor.options.record import Options, PictureSize, RunOptions
+from compositor.options.register import LEARNED, FeatureMethod, FocalMethod, LocalMethod, ModelMethod, RegisterOptions
+from compositor.options.training import (
+    ClassifierOptions,
+    EncoderOptions,
+    GanOptions,
+    GeneratorOptions,
+    HarmonizerOptions,
+    LearnOptions,
+    TrainOptions,
+    VaeOptions,
+)
+
+__all__ = [
+    "JPEG_QUALITY",
+    "LEARNED",
+    "BlendMethod",
+    "ClassifierOptions",
+    "ComposeOptions",
+    "CorrectOptions",
+    "DeviceMethod",
+    "EncoderOptions",
+    "ExposureMethod",
+    "FeatureMethod",
+    "FocalMethod",
+    "GanOptions",
+    "GeneratorOptions",
+    "HarmonizerOptions",
+    "LearnOptions",
+    "LocalMethod",
+    "ModelMethod",
+    "MosaicOptions",
+    "Options",
+    "PasteOptions",
+    "PictureSize",
+    "PrecisionMethod",
+    "Projection",
+    "RefineMethod",
+    "RefineOptions",
+    "RegisterOptions",
+    "RunOptions",
+    "SeamMethod",
+    "StitchOptions",
+    "StyleMethod",
+    "StyleOptions",
+    "TrainOptions",
+    "VaeOptions",
+]
