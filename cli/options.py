@@ -76,6 +76,7 @@ def option_of(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], C
     declaration = f"--{name}/--no-{name}" if hint is bool else f"--{name}"
     parts = typing.get_args(hint) if typing.get_origin(hint) is tuple else (hint,)
     return click.option(
+        *(f"-{letter}" for letter in field.metadata["short"]),
         declaration,
         field.name,
         type=parameter_type(field, parts[0]),

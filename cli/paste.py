@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, get_args
+from typing import Any
 
 import click
 
@@ -11,7 +11,7 @@ import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
-from compositor.options import JPEG_QUALITY, DeviceMethod, PasteOptions
+from compositor.options import JPEG_QUALITY, HarmonizeOptions, PasteOptions
 
 EXAMPLES = """\b
 Examples:
@@ -31,14 +31,7 @@ Examples:
 @click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--harmonize", is_flag=True, help="Fit the object's tone to the background by a network; needs the extra «learned».")
-@click.option(
-    "--strength",
-    type=click.FloatRange(0, 1),
-    help="How much of the proposed change of tone is made, 1 by default.",
-)
-@click.option("--limit", type=click.FloatRange(0, 255), help="Levels of 255 that the object may change, root mean square; 10 by default.")
-@click.option("--weights", type=click.Path(), help="Weights of that network, a .safetensors file.")
-@click.option("--device", type=click.Choice(get_args(DeviceMethod)), default="auto", show_default=True, help="Where a network computes.")
+@options_from(HarmonizeOptions)
 @options_from(PasteOptions)
 @console_options
 @click.pass_obj
@@ -52,9 +45,9 @@ def paste(
     quality: int,
     overwrite: bool,
     harmonize: bool,
-    strength: float | None,
-    limit: float | None,
-    weights: str | None,
+    strength: float,
+    limit: float,
+    weights: str,
     device: str,
     **options: Any,
 ) -> int:
@@ -62,15 +55,16 @@ def paste(
 
     Its border is freed of what it stood before and fades; its tone stays, unless --harmonize asks for another.
     """
-    inputs = [path for path in (background, cutout, mask, weights) if path is not None]
+    inputs = [path for path in (background, cutout, mask, weights) if path]
     check_outputs(output=output, inputs=inputs, overwrite=overwrite)
-    if not harmonize and any(given is not None for given in (weights, strength, limit)):
+    tone = HarmonizeOptions(strength=strength, limit=limit, weights=weights)
+    if not harmonize and tone != HarmonizeOptions():
         raise click.UsageError("--weights, --strength and --limit are those of a change of tone; give --harmonize too")
     harmonizer = None
     if harmonize:
         from compositor.learned import Harmonizer
 
-        harmonizer = Harmonizer.load(weights, device=device, strength=strength, limit=limit)
+        harmonizer = Harmonizer.load(weights or None, device=device, strength=strength, limit=limit)
     pasted = compositor.paste(background, cutout, mask=mask, harmonize=harmonizer, **options)
     pasted.save(output, overwrite=overwrite, quality=quality)
     h, w = pasted.alpha.shape

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import IO, get_args
+from typing import IO
 
 import click
 
 from compositor.cli.console import Console, console_options, named, one_line
+from compositor.cli.options import options_from
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.errors import ReadError
-from compositor.options import DeviceMethod
+from compositor.options import SimilarOptions
 
 EXAMPLES = """\b
 Examples:
@@ -21,13 +22,11 @@ Examples:
 @click.command(short_help="Find the photos that show most of what one shows.", epilog=EXAMPLES)
 @click.argument("photo", type=click.Path(exists=True, dir_okay=False))
 @photo_arguments
-@click.option("-n", "--count", type=click.IntRange(1), default=5, show_default=True, help="How many to tell.")
-@click.option("--weights", type=click.Path(), help="The encoder's, a .safetensors file; by default those that ship.")
-@click.option("--device", type=click.Choice(get_args(DeviceMethod)), default="auto", show_default=True, help="Where a network computes.")
+@options_from(SimilarOptions)
 @console_options
 @click.pass_obj
 def similar(
-    console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, weights: str | None, device: str
+    console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, weights: str, device: str
 ) -> int:
     """Find the photos that show most of what PHOTO shows, by a small network, colours and details; needs the extra «learned»."""
     from compositor.images import photo_names
@@ -36,7 +35,7 @@ def similar(
 
     sources = find_photos(console, photos, from_file)
     require_photos(sources, 1)
-    encoder = Encoder.load(weights, device=device)
+    encoder = Encoder.load(weights or None, device=device)
     wanted, names, numbers = encoder([photo]), [], []
     for name, source in zip(photo_names(sources), sources, strict=True):
         if os.path.realpath(source) == os.path.realpath(photo):

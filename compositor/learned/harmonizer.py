@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from compositor.errors import OptionError
 from compositor.learned.clues import Clues, gather_clues
 from compositor.learned.device import choose_device, torch_threads
-from compositor.learned.harmonizing import CAP, KIND
+from compositor.learned.harmonizing import KIND
 from compositor.learned.harmony import HarmonyNetwork, HarmonyShape, Seen
 from compositor.learned.tones import apply_tone
 from compositor.learned.weights import fitting, packaged_weights, read_weights
+from compositor.options import HarmonizeOptions
 
 __all__ = ["Harmonizer"]
 
@@ -37,10 +38,10 @@ class Harmonizer:
     network : HarmonyNetwork
     device : str
         «auto», «cpu», «cuda» or «mps».
-    strength : float, optional
-        How much of the proposed change is made, 0..1; 1 by default, which is what the weights are measured with.
-    limit : float, optional
-        Levels of 8 bits that an object may change, root mean square, also after its pixels are rounded to 8 bits; 10 by default.
+    strength : float
+        How much of the proposed change is made, 0..1; the weights are measured with 1.
+    limit : float
+        Levels of 8 bits that an object may change, root mean square, also after its pixels are rounded to 8 bits.
 
     Attributes
     ----------
@@ -50,13 +51,17 @@ class Harmonizer:
         to stay within the limit, and the ``change`` it made, in levels of 8 bits, root mean square. Empty where nothing was to do.
     """
 
-    def __init__(self, network: HarmonyNetwork, *, device: str = "auto", strength: float | None = None, limit: float | None = None) -> None:
-        if limit is not None and not 0 <= limit <= 255:
-            raise OptionError(f"limit={limit!r} is out of range; it must lie in 0 .. 255")
-        if strength is not None and not 0 <= strength <= 1:
-            raise OptionError(f"strength={strength!r} is out of range; it must lie in 0 .. 1")
-        self.device, self.strength = choose_device(device), 1.0 if strength is None else strength
-        self.limit = max((CAP if limit is None else limit / 255) - ROUNDING, 0)
+    def __init__(
+        self,
+        network: HarmonyNetwork,
+        *,
+        device: str = "auto",
+        strength: float = HarmonizeOptions.strength,
+        limit: float = HarmonizeOptions.limit,
+    ) -> None:
+        HarmonizeOptions(strength=strength, limit=limit)  # refuses what is out of range
+        self.device, self.strength = choose_device(device), strength
+        self.limit = max(limit / 255 - ROUNDING, 0)
         self.network = network.to(self.device).eval().requires_grad_(False)
         self.report: dict[str, float] = {}
 
@@ -66,8 +71,8 @@ class Harmonizer:
         path: str | os.PathLike[str] | None = None,
         *,
         device: str = "auto",
-        strength: float | None = None,
-        limit: float | None = None,
+        strength: float = HarmonizeOptions.strength,
+        limit: float = HarmonizeOptions.limit,
     ) -> Self:
         """The harmonizer with weights from a file, or with those that ship with the package.
 

@@ -23,13 +23,13 @@ from compositor.learned.learner import NetworkLearner, Results, seeded
 from compositor.learned.objects import draw_objects
 from compositor.learned.photographs import Photographs
 from compositor.learned.tones import apply_tone, recolour
-from compositor.options import HarmonizerOptions
+from compositor.options import HarmonizeOptions, HarmonizerOptions
 from compositor.types import Progress
 
 __all__ = ["CAP", "HarmonizerTraining", "Lesson", "find_things", "make_lesson"]
 
 KIND = "a harmonizer"
-CAP = 10 / 255
+CAP = HarmonizeOptions.limit / 255
 """The most that an object may change, root mean square: what was right before keeps 28 dB, whatever the network proposes."""
 SIZE = 256
 """Side of the crops that things are looked for in, px."""

@@ -5,7 +5,16 @@ name an option as Python does, ``size='400x300'`` or ``size=``; the command line
 """
 
 from compositor.options.compose import BlendMethod, ComposeOptions, ExposureMethod, Projection, SeamMethod, StitchOptions
-from compositor.options.networks import DeviceMethod, PrecisionMethod, RefineMethod, RefineOptions
+from compositor.options.networks import (
+    ClassifyOptions,
+    DeviceMethod,
+    GenerateOptions,
+    HarmonizeOptions,
+    PrecisionMethod,
+    RefineMethod,
+    RefineOptions,
+    SimilarOptions,
+)
 from compositor.options.pictures import JPEG_QUALITY, CorrectOptions, MosaicOptions, PasteOptions, StyleMethod, StyleOptions
 from compositor.options.record import Options, PictureSize, RunOptions
 from compositor.options.register import LEARNED, FeatureMethod, FocalMethod, LocalMethod, ModelMethod, RegisterOptions
@@ -25,6 +34,7 @@ __all__ = [
     "LEARNED",
     "BlendMethod",
     "ClassifierOptions",
+    "ClassifyOptions",
     "ComposeOptions",
     "CorrectOptions",
     "DeviceMethod",
@@ -33,7 +43,9 @@ __all__ = [
     "FeatureMethod",
     "FocalMethod",
     "GanOptions",
+    "GenerateOptions",
     "GeneratorOptions",
+    "HarmonizeOptions",
     "HarmonizerOptions",
     "LearnOptions",
     "LocalMethod",
@@ -49,6 +61,7 @@ __all__ = [
     "RegisterOptions",
     "RunOptions",
     "SeamMethod",
+    "SimilarOptions",
     "StitchOptions",
     "StyleMethod",
     "StyleOptions",

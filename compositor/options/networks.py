@@ -6,9 +6,18 @@ import dataclasses
 from typing import Literal
 
 from compositor.errors import OptionError
-from compositor.options.record import RunOptions, option
+from compositor.options.record import Options, RunOptions, option
 
-__all__ = ["DeviceMethod", "PrecisionMethod", "RefineMethod", "RefineOptions"]
+__all__ = [
+    "ClassifyOptions",
+    "DeviceMethod",
+    "GenerateOptions",
+    "HarmonizeOptions",
+    "PrecisionMethod",
+    "RefineMethod",
+    "RefineOptions",
+    "SimilarOptions",
+]
 
 DeviceMethod = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionMethod = Literal["float32", "bfloat16", "float16"]
@@ -34,3 +43,46 @@ class RefineOptions(RunOptions):
             raise OptionError("weights= are those of a network; give refine='learned' too")
         if self.precision != "float32" and self.refine != "learned":
             raise OptionError(f"precision={self.precision!r} is that of a network; give refine='learned' too")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HarmonizeOptions(Options):
+    """How the tone of a pasted object is fitted to what surrounds it."""
+
+    strength: float = option(1.0, "How much of the proposed change of tone is made.", low=0, high=1)
+    limit: float = option(10.0, "Levels of 255 that the object may change, root mean square.", low=0, high=255)
+    weights: str = option("", "Weights of that network, a .safetensors file; by default those that ship.")
+    device: DeviceMethod = option("auto", "Where a network computes; auto takes a GPU where there is one.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimilarOptions(Options):
+    """How photos are found that show the same."""
+
+    count: int = option(5, "How many to tell.", low=1, short="n")
+    weights: str = option("", "The encoder's, a .safetensors file; by default those that ship.")
+    device: DeviceMethod = option("auto", "Where a network computes; auto takes a GPU where there is one.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(Options):
+    """How pictures are told apart."""
+
+    device: DeviceMethod = option("auto", "Where a network computes; auto takes a GPU where there is one.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GenerateOptions(Options):
+    """What is made by a network that makes pictures."""
+
+    count: int = option(64, "How many pictures.", low=1, high=100_000)
+    walk: int = option(0, "Make a way through so many pictures instead, which ends where it began; 0 for a sheet.", low=0, high=1000)
+    seed: int = option(0, "The same pictures come for the same seed.", low=0, high=2**63 - 1)
+    device: DeviceMethod = option("auto", "Where the network computes; auto takes a GPU where there is one.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.walk == 1:
+            raise OptionError("walk=1 is no way; give two pictures or more")
+        if self.walk and self.count != type(self).count:
+            raise OptionError(f"count={self.count!r} is of a sheet; walk={self.walk!r} says by itself how many pictures it has")

@@ -30,9 +30,9 @@ KINDS: dict[Any, tuple[Any, str]] = {
 """What a field of each type takes; plain text is always the path of a file or folder, «» for none."""
 
 
-def option(default: Any, text: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field with its help text and, for numbers, its allowed range."""
-    return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high})
+def option(default: Any, text: str, *, low: float | None = None, high: float | None = None, short: str = "") -> Any:
+    """A dataclass field with its help text and, for numbers, its allowed range; «short» is a letter for the command line."""
+    return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high, "short": short})
 
 
 def _check_value(field: dataclasses.Field[Any], value: Any, hint: Any) -> None:
