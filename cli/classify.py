@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import IO, Any, get_args
+from typing import IO, Any
 
 import click
 
 from compositor.cli.console import Console, console_options, named, one_line
+from compositor.cli.options import options_from
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.errors import ReadError
-from compositor.options import DeviceMethod
+from compositor.options import ClassifyOptions
 
 EXAMPLES = """\b
 Examples:
@@ -20,15 +21,15 @@ Examples:
 @click.command(short_help="Tell which class pictures belong to.", epilog=EXAMPLES)
 @photo_arguments
 @click.option("--weights", type=click.Path(), required=True, help="The classifier's, a .safetensors file that «train classifier» wrote.")
-@click.option("--device", type=click.Choice(get_args(DeviceMethod)), default="auto", show_default=True, help="Where a network computes.")
+@options_from(ClassifyOptions)
 @console_options
 @click.pass_obj
 def classify(console: Console, /, photos: tuple[str, ...], from_file: IO[str] | None, weights: str, device: str) -> int:
-    """Tell which class pictures belong to, with a probability; needs the extra «learned»."""
+    """Tell which class pictures belong to, with a probability; needs the extra «learned». Folders are gone through at any depth."""
     from compositor.images import photo_names
     from compositor.learned import Classifier
 
-    sources = find_photos(console, photos, from_file)
+    sources = find_photos(console, photos, from_file, deep=True)
     require_photos(sources, 1)
     classifier = Classifier.load(weights, device=device)
     records: list[dict[str, Any]] = []

@@ -41,7 +41,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    done
   1    failed
-  2    wrong usage; photos are not where they were said to be; the output exists, its folder is missing or its ending is unknown
+  2    wrong usage; a file is not where it was said to be; the output exists, its folder is missing or its ending is unknown
   3    done, but something was left out: the warnings say what and why
   4    fewer than two usable photos overlap
   5    more memory would be needed than is allowed

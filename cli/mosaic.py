@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ import compositor
 from compositor.cli.console import Console, console_options, named
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
-from compositor.cli.photos import natural, require_photos
+from compositor.cli.photos import natural, pictures_in, require_photos
 from compositor.options import JPEG_QUALITY, MosaicOptions
 
 EXAMPLES = """\b
@@ -72,11 +72,7 @@ def find_tiles(places: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _in_place(place: str) -> Iterator[str]:
-    if not os.path.isdir(place):
-        yield from [place] if os.path.lexists(place) else glob.glob(place)
-        return
-    from compositor.images import PICTURE_ENDINGS
-
-    for folder, _, files in os.walk(place):
-        yield from (os.path.join(folder, name) for name in files if name.lower().endswith(PICTURE_ENDINGS) and not name.startswith("."))
+def _in_place(place: str) -> Iterable[str]:
+    if os.path.isdir(place):
+        return pictures_in(place, deep=True)
+    return [place] if os.path.lexists(place) else glob.glob(place)

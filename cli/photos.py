@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
 import click
@@ -14,7 +14,7 @@ from compositor.cli.console import Console
 from compositor.cli.options import Command
 from compositor.errors import first_names
 
-__all__ = ["expand", "find_photos", "is_missing", "photo_arguments", "require_photos"]
+__all__ = ["expand", "find_photos", "is_missing", "natural", "photo_arguments", "pictures_in", "require_photos"]
 
 
 def photo_arguments(command: Command) -> Command:
@@ -27,10 +27,13 @@ def photo_arguments(command: Command) -> Command:
     return click.argument("photos", nargs=-1, type=click.Path(readable=False))(command)
 
 
-def find_photos(console: Console, arguments: Iterable[str], more: IO[str] | None, outputs: Iterable[str | None] = ()) -> list[str]:
+def find_photos(
+    console: Console, arguments: Iterable[str], more: IO[str] | None, outputs: Iterable[str | None] = (), *, deep: bool = False
+) -> list[str]:
     """Paths of the photos: folders give the image files in them, patterns what they match, both in natural order.
 
-    From a folder neither the ``outputs`` of the command are taken nor panoramas that this program wrote before.
+    Where ``deep``, folders in folders are gone through too. From a folder neither the ``outputs`` of the command are taken nor panoramas
+    that this program wrote before.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def find_photos(console: Console, arguments: Iterable[str], more: IO[str] | None
     taken = {os.path.realpath(output) for output in outputs if output is not None}
     paths = []
     for argument in arguments:
-        found = expand(argument)
+        found = expand(argument, deep=deep)
         paths += without_results(console, argument, found, taken) if os.path.isdir(argument) else found
     if not paths:
         raise click.UsageError("no photos were given; name files, folders or patterns")
@@ -93,14 +96,12 @@ def is_missing(path: str) -> bool:
     return False
 
 
-def expand(argument: str) -> list[str]:
+def expand(argument: str, *, deep: bool = False) -> list[str]:
     """The files that one argument means; one that does not exist stands for itself."""
     if os.path.isdir(argument):
         from compositor.images import PICTURE_ENDINGS
 
-        pictures = (entry for entry in os.scandir(argument) if entry.name.lower().endswith(PICTURE_ENDINGS))
-        found = [entry.path for entry in pictures if not entry.name.startswith(".")]
-        if not found:
+        if not (found := list(pictures_in(argument, deep=deep))):
             raise click.UsageError(f"folder {argument} has no pictures; looked for {' '.join(PICTURE_ENDINGS)}")
         return sorted(found, key=natural)
     if not os.path.lexists(argument) and glob.has_magic(argument):
@@ -108,6 +109,16 @@ def expand(argument: str) -> list[str]:
             raise click.UsageError(f"no file matches {argument}")
         return sorted(found, key=natural)
     return [argument]
+
+
+def pictures_in(folder: str, *, deep: bool) -> Iterator[str]:
+    """The image files in a folder, and where ``deep`` in folders in it."""
+    from compositor.images import PICTURE_ENDINGS
+
+    for place, folders, files in os.walk(folder):
+        yield from (os.path.join(place, name) for name in files if name.lower().endswith(PICTURE_ENDINGS) and not name.startswith("."))
+        if not deep:
+            folders.clear()
 
 
 def natural(path: str) -> list[tuple[int, str]]:

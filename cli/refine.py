@@ -10,6 +10,7 @@ import click
 import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.output import check_outputs
+from compositor.cli.photos import require_photos
 from compositor.options import JPEG_QUALITY
 
 EXAMPLES = """\b
@@ -34,7 +35,9 @@ def refine(console: Console, /, panorama: str, owner: str | None, seams: str | N
     """
     if (owner is None) == (seams is None):
         raise click.UsageError("a picture does not tell where its seams are; give either --owner or --seams")
-    check_outputs(output=output, inputs=[path for path in (panorama, owner, seams) if path is not None], overwrite=overwrite)
+    inputs = [path for path in (panorama, owner, seams) if path is not None]
+    require_photos(inputs, len(inputs))
+    check_outputs(output=output, inputs=inputs, overwrite=overwrite)
     refined = compositor.refine(panorama, owner=owner, seams=seams)
     refined.save(output, overwrite=overwrite, quality=quality)
     better = [seam for seam in refined.seams if seam.changed]

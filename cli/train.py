@@ -129,6 +129,8 @@ def tell(console: Console, command: str, output: str, record: dict[str, Any]) ->
 
 def _tell_figures(console: Console, command: str, output: str, record: dict[str, Any], left_out: list[tuple[str, str]]) -> None:
     """Say how good the weights are, as text or as JSON."""
+    from compositor.learned.figures import in_words
+
     place = os.path.abspath(output)
     if console.json:
         fields = {"output": place, "figures": record["figures"], "sha256": record["sha256"], "left_out": named(left_out)}
@@ -139,5 +141,5 @@ def _tell_figures(console: Console, command: str, output: str, record: dict[str,
         for part in ("photographs", "held_out")
     )
     print_text(f"{learned} learned from, {held_out} measured on")
-    figures = "".join(f"{name} {value:.4g}\n" for name, value in record["figures"].items())
+    figures = "".join(f"{in_words(name, value)}\n" for name, value in record["figures"].items())
     print_text(f"{figures}the weights are {place}")

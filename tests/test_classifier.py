@@ -129,6 +129,32 @@ def test_what_a_training_drew_is_of_no_class(tmp_path):
     assert len(Labelled.read(tmp_path, size=32).names) == 4
 
 
+def test_a_folder_of_classes_is_classified(trained, folder, capsys):
+    """As it was learned from: pictures in folders of a folder, each told by a name of its own."""
+    assert run(["classify", str(folder), "--weights", str(trained[0]), "--device", "cpu", "--json"]) == 3
+    result = json.loads(capsys.readouterr().out)
+    assert len({one["name"] for one in result["pictures"]}) == 36
+    assert len(result["left_out"]) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["classify", "{folder}"],
+        ["similar", "{folder}/a.png", "{folder}"],
+        ["generate", "-o", "{folder}/sheet.png"],
+        ["paste", "{folder}/a.png", "{folder}/b.png", "-o", "{folder}/pasted.png", "--harmonize"],
+        ["stitch", "{folder}/a.png", "{folder}/b.png", "-o", "{folder}/stitched.png", "--refine", "learned"],
+    ],
+)
+def test_weights_that_are_not_there_are_a_mistyped_name(command, tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / name, striped(1, upright=True))
+    words = [word.format(folder=tmp_path) for word in command]
+    assert run([*words, "--weights", str(tmp_path / "none.safetensors")]) == 2
+    assert "none.safetensors" in capsys.readouterr().err
+
+
 def test_a_device_that_is_not_there_is_no_fault_of_the_weights(trained):
     with pytest.raises(OptionError, match="is not there"):
         Classifier.load(trained[0], device="abacus")

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="the extra «learned» is not installed")
 pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
 
+import cv2
 import imagecodecs
 import torch
 from PIL import Image
@@ -18,6 +19,7 @@ from PIL import Image
 from compositor.cli.entry import run
 from compositor.errors import OptionError
 from compositor.images import open_photo, write_image
+from compositor.images.animation import write_animation
 from compositor.learned import Gan, Vae, train_gan, train_vae
 from compositor.learned.batches import as_tensor, draw_batch, sheet
 from compositor.learned.collection import Collection
@@ -88,7 +90,7 @@ def test_a_collection_takes_given_parts_and_names_what_is_broken(tmp_path):
     assert (len(learned), len(held_out)) == (6, 4)
     assert [name for name, _ in learned.left_out] == ["train/a/broken.png"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OptionError, match="0 pictures"):
+    with pytest.raises(OptionError, match="no picture was"):
         Collection.read(tmp_path / "empty", 32)
 
 
@@ -230,6 +232,34 @@ def test_generate_writes_sheets_and_walks(trained, tmp_path, capsys):
         assert 2 <= walk.n_frames <= 24  # equal neighbours are one frame
     assert run(["generate", "--weights", weights, "-o", str(tmp_path / "walk.png"), "--walk", "2"]) == 2
     assert ".gif" in capsys.readouterr().err
+    assert run(["generate", "--weights", weights, "-o", str(tmp_path / "other.gif"), "--walk", "2", "--count", "5"]) == 2
+    assert "--count 5" in capsys.readouterr().err
+    assert run(["generate", "--weights", str(tmp_path / "none"), "-o", str(tmp_path / "other.gif"), "--walk", "2"]) == 2
+
+
+def test_a_walk_is_a_video_too(trained, tmp_path, capsys, monkeypatch):
+    command = ["generate", "--weights", str(trained / "vae.safetensors"), "--walk", "2", "--device", "cpu", "-o"]
+    assert run([*command, str(tmp_path / "walk.mp4")]) == 0
+    assert video(tmp_path / "walk.mp4").shape == (24, 32, 32, 3)
+    frames = np.zeros((5, 32, 48, 3), np.uint8)
+    frames[:, :, :24] = 200, 60, 20
+    frames[:, :, 24:, 2] = np.arange(20, 220, 40)[:, None, None]
+    write_animation(tmp_path / "flat.mp4", frames, pause=100)
+    # Colours pass through a conversion of 8 bits and a coarse one of brightness, and smear where they meet.
+    assert np.median(np.abs(video(tmp_path / "flat.mp4").astype(int) - frames)) <= 4
+    capsys.readouterr()
+    monkeypatch.setattr("compositor.images.animation.CODEC", "none")
+    assert run([*command, str(tmp_path / "other.mp4")]) == 2
+    assert "cannot write MP4" in capsys.readouterr().err
+    assert not (tmp_path / "other.mp4").exists()
+
+
+def video(path) -> np.ndarray:
+    """The frames of a video, (n, h, w, 3) uint8, RGB."""
+    opened, frames = cv2.VideoCapture(str(path)), []
+    while (frame := opened.read())[0]:
+        frames.append(frame[1][..., ::-1])
+    return np.stack(frames)
 
 
 @pytest.mark.parametrize(("use", "name"), [(Gan, "gan"), (Vae, "vae")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -16,6 +17,7 @@ pytest.importorskip("safetensors", reason="the extra «learned» is not installe
 
 from compositor.cli.entry import run
 from compositor.images import write_image
+from compositor.learned.figures import WORDS
 
 TRAININGS = {
     "encoder": ["--pairs", "2", "--size", "32", "--measured", "2"],
@@ -87,3 +89,4 @@ def test_a_killed_training_goes_on_to_the_same_bytes(name, folder, tmp_path, pro
     for path in tmp_path.glob("whole.*"):
         if path.suffix != ".md":  # which tells the name of the weights
             assert path.read_bytes() == (tmp_path / path.name.replace("whole", "killed")).read_bytes()
+    assert set(json.loads(whole.with_suffix(".jsonl").read_text().splitlines()[-1])) <= set(WORDS)  # people are told in plain words

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from compositor.errors import CompositorError, OutputError, ReadError, WriteError
+from compositor.errors import CompositorError, OptionError, OutputError, ReadError, WriteError
 from compositor.images.limits import LARGEST_FILE
 
 __all__ = [
@@ -142,7 +142,7 @@ def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[Compos
     parse : callable
         Makes the value of the file's bytes, or raises a ``refusal``.
     refusal : type of error
-        Raised with the file's name where it cannot be read, is too large or is no such record.
+        Raised with the file's name where it is not there, cannot be read, is too large or is no such record.
     called : str
         What it should be, as ``RECORDS`` calls it.
     advice : str
@@ -153,7 +153,10 @@ def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[Compos
             raise refusal(f"{path}: {size} bytes is too large for {called}; at most {LARGEST_RECORD} are read", path=path)
         content = Path(path).read_bytes()
     except OSError as error:
-        raise refusal(f"{path}: cannot be read ({error.strerror}); {advice}", path=path) from error
+        told = refusal(f"{path}: cannot be read ({error.strerror}); {advice}", path=path)
+        if isinstance(error, FileNotFoundError | NotADirectoryError):  # a mistyped name, as that of a photo would be
+            told.exit_code = OptionError.exit_code
+        raise told from error
     try:
         return parse(content)
     except refusal as error:

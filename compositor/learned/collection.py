@@ -85,10 +85,10 @@ class Collection:
             raise OptionError(f"{printable(top)} is no folder; give one with pictures in it")
         given = all((top / name).is_dir() for name in GIVEN)
         roots = [top / name for name in GIVEN] if given else [top]
-        found = [list(_pictures(root)) for root in roots]
-        classes = tuple(sorted({name for part in found for name, _ in part}))
+        listed = [list(_pictures(root)) for root in roots]
+        classes = tuple(sorted({name for part in listed for name, _ in part}))
         left_out: list[tuple[str, str]] = []
-        parts = [read_entries(top, part, lambda path: square(read_picture(path, short=size), size), left_out) for part in found]
+        parts = [read_entries(top, part, lambda path: square(read_picture(path, short=size), size), left_out) for part in listed]
         if not given:
             (part,) = parts
             kept = [k for k, entry in enumerate(part) if int(entry.digest[:8], 16) % HELD_OUT]
@@ -99,7 +99,8 @@ class Collection:
         if not all(parts):
             broken = f"; {len(left_out)} cannot be read, such as {left_out[0][0]}" if left_out else ""
             where = " in each of train and test" if given else ""
-            raise OptionError(f"{printable(top)}: {sum(map(len, parts))} pictures were found{broken}; at least two are needed{where}")
+            found = {0: "no picture was", 1: "one picture was"}.get(count := sum(map(len, parts)), f"{count} pictures were")
+            raise OptionError(f"{printable(top)}: {found} found{broken}; at least two are needed{where}")
         learned, held_out = (_collected(part, classes, size) for part in parts)
         return dataclasses.replace(learned, left_out=tuple(left_out)), held_out
 

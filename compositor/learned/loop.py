@@ -29,6 +29,7 @@ from compositor.learned.card import card
 from compositor.learned.checkpoint import read_checkpoint, write_checkpoint
 from compositor.learned.course import Course, Pictures, begin
 from compositor.learned.curves import draw_curves
+from compositor.learned.figures import in_words
 from compositor.learned.learner import Learner, Record, Results
 from compositor.learned.photographs import CURVES, SAMPLES
 from compositor.learned.weights import write_weights
@@ -192,5 +193,5 @@ def _report(output: Path, lines: list[Record], picture: NDArray[np.uint8] | None
 
 def _told(line: Record, left: float) -> str:
     """A report as one line, with the minutes that are left."""
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name != "iteration" and isinstance(value, int | float))
+    figures = "; ".join(in_words(name, value) for name, value in line.items() if name != "iteration" and isinstance(value, int | float))
     return f"step {line['iteration']}, {left / 60:.1f} min left: {figures}"
