@@ -22,6 +22,7 @@ from compositor.cli.console import Console
 from compositor.cli.correct import correct
 from compositor.cli.demo import demo
 from compositor.cli.generate import generate
+from compositor.cli.group import group
 from compositor.cli.info import info
 from compositor.cli.mosaic import mosaic
 from compositor.cli.options import as_typed
@@ -82,6 +83,7 @@ for command in (
     correct,
     refine,
     paste,
+    group,
     similar,
     classify,
     mosaic,

@@ -24,6 +24,7 @@ __all__ = [
     "CorrectOptions",
     "EncoderOptions",
     "GanOptions",
+    "GroupOptions",
     "HarmonizerOptions",
     "LearnOptions",
     "MosaicOptions",
@@ -271,6 +272,22 @@ class RefineOptions(RunOptions):
             raise OptionError("weights= are those of a network; give refine='learned' too")
         if self.precision != "float32" and self.refine != "learned":
             raise OptionError(f"precision={self.precision!r} is that of a network; give refine='learned' too")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupOptions(RunOptions):
+    """How many photos are parted into sets."""
+
+    verify: bool = option(True, "Compare the features of photos that look as if they overlapped; without, looks decide.")
+    neighbours: int = option(8, "Photos most like a photo, of which each may overlap it; both must be so to the other.", low=1, high=1000)
+    likeness: float = option(
+        0.0,
+        "How alike photos must be to be taken for overlapping, up to 1; 0 takes 0.25 where features verify it, else 0.35.",
+        low=0,
+        high=1,
+    )
+    weights: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
+    device: DeviceMethod = option("auto", "Where the encoder computes; auto takes a GPU where there is one.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from compositor.learned.encoder import Encoder
     from compositor.learned.encoder_training import train_encoder
     from compositor.learned.gan import Gan
+    from compositor.learned.grouping import group
     from compositor.learned.harmonizer import Harmonizer
     from compositor.learned.harmonizing import train_harmonizer
     from compositor.learned.refiner import Refined, Refiner
@@ -28,6 +29,7 @@ __all__ = [
     "Refined",
     "Refiner",
     "Vae",
+    "group",
     "paint",
     "train_classifier",
     "train_encoder",
@@ -45,6 +47,7 @@ _HOMES = {
     "Refined": "refiner",
     "Refiner": "refiner",
     "Vae": "vae",
+    "group": "grouping",
     "paint": "style",
     "train_classifier": "classifier",
     "train_encoder": "encoder_training",
