@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -17,10 +17,15 @@ from compositor.clock import StageClock
 from compositor.errors import OptionError
 from compositor.options import GroupOptions
 
+if TYPE_CHECKING:
+    from compositor.learned.clustering import Clusters
+    from compositor.learned.grouping import Groups
+
 EXAMPLES = """\b
 Examples:
   compositor group holiday/
-  compositor group holiday/ -o sets/ && compositor stitch --from-file sets/set_001.txt -o first.tif"""
+  compositor group holiday/ -o sets/ && compositor stitch --from-file sets/set_001.txt -o first.tif
+  compositor group holiday/ --clusters 12 --json"""
 
 
 @click.command(short_help="Part many photos into sets that overlap.", epilog=EXAMPLES)
@@ -35,7 +40,8 @@ def group(
 ) -> int:
     """Part many photos into sets that overlap, one panorama each, and singles; needs the extra «learned».
 
-    A small network tells which photos are worth comparing, before any feature is matched; features of reduced photos verify it.
+    A small network tells which photos are worth comparing, before any feature is matched; features of reduced photos verify it. With
+    --clusters they are parted by look instead.
     """
     from compositor import learned
     from compositor.images import check_folder
@@ -46,32 +52,41 @@ def group(
         check_folder(output, overwrite=overwrite)
     with console.progress() as progress:
         clock = StageClock(progress)
-        groups = learned.group(sources, progress=clock, **options)
+        parted: Clusters | Groups
+        if count := options.pop("clusters"):
+            parted = learned.cluster(sources, count, progress=clock, **options)
+        else:
+            parted = learned.group(sources, progress=clock, **options)
         seconds = clock.seconds()
-    for name, reason in groups.left_out:
+    for name, reason in parted.left_out:
         console.leave_out(name, reason)
     if output is not None:
-        write_lists(output, [[sources[place] for place in one] for one in groups.sets], overwrite=overwrite)
-    names = groups.names
-    sets: list[dict[str, Any]] = [
-        {
-            "photos": [names[place] for place in one],
-            "files": [os.path.abspath(sources[place]) for place in one],
-            "joined_by": [
-                {"first": names[pair.first], "second": names[pair.second], "likeness": round(pair.likeness, 4), "matches": pair.matches}
-                for pair in groups.joints
-                if pair.first in one
-            ],
-        }
-        for one in groups.sets
-    ]
-    singles = [names[place] for place in groups.singles]
-    lines = ["  ".join([f"{len(one['photos']):4d}", *map(one_line, one["photos"])]) for one in sets]
-    fields = {"sets": sets, "singles": singles, "compared": groups.compared, "left_out": named(console.left_out)}
-    fields |= {"seconds": dict(seconds), "output": None if output is None else os.path.abspath(output)}
-    console.say(f"{len(sets)} sets, {len(singles)} photos that overlap none")
-    console.result("group", fields, "\n".join([*lines, *(f"   1  {one_line(name)}" for name in singles)]))
+        write_lists(output, [[sources[place] for place in one] for one in parted.sets], overwrite=overwrite)
+    sets, singles = tell(parted, sources), [parted.names[place] for place in getattr(parted, "singles", ())]
+    fields: dict[str, Any] = {"clusters": sets} if count else {"sets": sets, "singles": singles, "compared": getattr(parted, "compared", 0)}
+    fields |= {"left_out": named(console.left_out), "seconds": seconds, "output": None if output is None else os.path.abspath(output)}
+    console.say(f"{len(sets)} clusters" if count else f"{len(sets)} sets, {len(singles)} photos that overlap none")
+    lines = [*(one["photos"] for one in sets), *([name] for name in singles)]
+    console.result("group", fields, "\n".join("  ".join([f"{len(one):4d}", *map(one_line, one)]) for one in lines))
     return 3 if console.left_out else 0
+
+
+def tell(parted: Clusters | Groups, sources: Sequence[str]) -> list[dict[str, Any]]:
+    """What ``--json`` tells of every set: its photos, their files, and of those that overlap what it hangs together by."""
+    names = parted.names
+    told: list[dict[str, Any]] = [
+        {"photos": [names[place] for place in one], "files": [os.path.abspath(sources[place]) for place in one]} for one in parted.sets
+    ]
+    joints = getattr(parted, "joints", None)
+    if joints is None:
+        return told
+    for one, record in zip(parted.sets, told, strict=True):
+        record["joined_by"] = [
+            {"first": names[pair.first], "second": names[pair.second], "likeness": round(pair.likeness, 4), "matches": pair.matches}
+            for pair in joints
+            if pair.first in one
+        ]
+    return told
 
 
 def write_lists(folder: str, sets: Sequence[Sequence[str]], *, overwrite: bool) -> None:

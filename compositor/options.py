@@ -286,8 +286,16 @@ class GroupOptions(RunOptions):
         low=0,
         high=1,
     )
+    clusters: int = option(0, "Part them into so many sets of similar look instead, whether they overlap or not; 0 does not.", low=0)
     weights: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
     device: DeviceMethod = option("auto", "Where the encoder computes; auto takes a GPU where there is one.")
+    seed: int = option(0, "Seed of where clusters begin; nothing else is drawn.", low=0, high=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, usual in (("verify", True), ("neighbours", 8), ("likeness", 0.0)):
+            if self.clusters and getattr(self, name) != usual:
+                raise OptionError(f"{name}={getattr(self, name)!r} is of sets that overlap; leave it out, or clusters={self.clusters}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from test_learned import texture
 from compositor.cli.entry import run
 from compositor.errors import OptionError
 from compositor.images import write_image
-from compositor.learned import Encoder, group
+from compositor.learned import Encoder, cluster, group
+from compositor.learned.clustering import k_means
 from compositor.learned.grouping import mutual_neighbours
 
 SEEDS, LEFTS = (20, 21, 22), (0, 80, 150)
@@ -114,3 +115,46 @@ def test_nothing_and_one_photo(encoder):
     assert group([texture(1, 100)], encoder=encoder).singles == (0,)
     with pytest.raises(OptionError, match="neighbours"):
         group([], encoder=encoder, neighbours=0)
+
+
+def test_means_are_found_where_rows_crowd():
+    """Three crowds far apart come apart whatever the seed, and every row lies nearest to its own mean."""
+    generator = np.random.default_rng(1)
+    truth = generator.permutation(np.repeat(np.arange(3), 20))
+    rows = (np.eye(3, 8)[truth] * 10 + generator.normal(size=(60, 8))).astype(np.float32)
+    for seed in range(3):
+        labels, means = k_means(rows, 3, seed=seed)
+        assert len({*zip(truth.tolist(), labels.tolist(), strict=True)}) == 3
+        np.testing.assert_array_equal(np.linalg.norm(rows[:, None] - means[None], axis=2).argmin(1), labels)
+        np.testing.assert_allclose(means, [rows[labels == label].mean(0) for label in range(3)], atol=1e-4)
+
+
+def test_as_many_clusters_as_rows_and_rows_that_are_equal():
+    assert sorted(k_means(np.eye(4, dtype=np.float32), 4)[0]) == [0, 1, 2, 3]
+    assert k_means(np.ones((5, 3), np.float32), 2)[0].shape == (5,)
+    for rows, count in ((np.eye(2, dtype=np.float32), 3), (np.zeros((0, 2), np.float32), 1), (np.full((3, 2), np.nan, np.float32), 2)):
+        with pytest.raises(OptionError, match=r"clusters=|finite"):
+            k_means(rows, count)
+
+
+def test_clusters_part_photos_by_look(encoder, tmp_path, capsys):
+    """Plain ones, stripes and noise, five of each; the same for the same seed."""
+    generator = np.random.default_rng(5)
+    for k in range(5):
+        plain = np.full((80, 100, 3), 40 * k + 20)
+        stripes = np.where((np.arange(100) // (4 + k)) % 2, 220, 30)[None, :, None].repeat(80, 0).repeat(3, 2)
+        for kind, pixels in (("plain", plain), ("stripes", stripes), ("noise", generator.integers(0, 255, (80, 100, 3)))):
+            write_image(tmp_path / f"{kind}{k}.png", pixels.astype(np.uint8))
+    assert run(["group", str(tmp_path), "--clusters", "3", "--device", "cpu", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["clusters"]
+    assert {frozenset(name[:-5] for name in one["photos"]) for one in told} == {frozenset({kind}) for kind in ("plain", "stripes", "noise")}
+    files = [path for one in told for path in one["files"]]
+    again = cluster(files, 3, encoder=encoder).sets
+    assert {frozenset(files[k] for k in one) for one in again} == {frozenset(one["files"]) for one in told}
+
+
+def test_options_that_would_be_ignored_are_refused(encoder):
+    with pytest.raises(OptionError, match="neighbours"):
+        cluster([texture(1, 64)], 1, encoder=encoder, neighbours=3)
+    with pytest.raises(OptionError, match="cluster"):
+        group([texture(1, 64)], encoder=encoder, clusters=2)

@@ -9,6 +9,7 @@ from compositor.errors import CompositorError
 
 if TYPE_CHECKING:
     from compositor.learned.classifier import Classifier, train_classifier
+    from compositor.learned.clustering import cluster
     from compositor.learned.encoder import Encoder
     from compositor.learned.encoder_training import train_encoder
     from compositor.learned.gan import Gan
@@ -29,6 +30,7 @@ __all__ = [
     "Refined",
     "Refiner",
     "Vae",
+    "cluster",
     "group",
     "paint",
     "train_classifier",
@@ -47,6 +49,7 @@ _HOMES = {
     "Refined": "refiner",
     "Refiner": "refiner",
     "Vae": "vae",
+    "cluster": "clustering",
     "group": "grouping",
     "paint": "style",
     "train_classifier": "classifier",

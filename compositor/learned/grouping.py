@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from compositor.errors import ReadError
+from compositor.errors import OptionError, ReadError
 from compositor.images import open_source, photo_names
 from compositor.learned.encoder import SHORT_SIDE, Encoder
 from compositor.learned.pictures import Picture, read_picture
@@ -137,6 +137,8 @@ def group(photos: Iterable[Picture], *, encoder: Encoder | None = None, progress
         ``weights=`` are none of an encoder.
     """
     chosen, sources = GroupOptions.of(options), list(photos)
+    if chosen.clusters:
+        raise OptionError(f"clusters={chosen.clusters} asks for sets by look; call compositor.learned.cluster")
     names = photo_names(sources)
     least = chosen.likeness or (ALIKE if chosen.verify else ALIKE_UNVERIFIED)
     tell = progress or (lambda stage, done, total: None)
