@@ -95,7 +95,7 @@ def _between_normals(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Squared Fréchet distance, without the square root of a matrix: the trace of that is the sum of singular values of a product."""
     means = a.mean(axis=0), b.mean(axis=0)
     # With rows over the root of their number, the product of a part with itself is its covariance; R of QR has the same product.
-    x, y = (np.linalg.qr((rows - mean) / np.sqrt(len(rows) - 1), mode="r") for rows, mean in zip((a, b), means, strict=True))
+    x, y = (np.asarray(np.linalg.qr((rows - mean) / np.sqrt(len(rows) - 1), mode="r")) for rows, mean in zip((a, b), means, strict=True))
     shared = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     return max(0.0, float(((means[0] - means[1]) ** 2).sum() + (x**2).sum() + (y**2).sum() - 2 * shared))
 

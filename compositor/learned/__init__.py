@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compositor.learned.grouping import group
     from compositor.learned.harmonizer import Harmonizer
     from compositor.learned.harmonizing import train_harmonizer
+    from compositor.learned.perception import Perception
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.style import paint
     from compositor.learned.train import train_refiner
@@ -27,6 +28,7 @@ __all__ = [
     "Encoder",
     "Gan",
     "Harmonizer",
+    "Perception",
     "Refined",
     "Refiner",
     "Vae",
@@ -46,6 +48,7 @@ _HOMES = {
     "Encoder": "encoder",
     "Gan": "gan",
     "Harmonizer": "harmonizer",
+    "Perception": "perception",
     "Refined": "refiner",
     "Refiner": "refiner",
     "Vae": "vae",

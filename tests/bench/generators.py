@@ -20,7 +20,7 @@ from tables import print_heading, print_row
 
 from compositor.assess.distributions import coverage, frechet_distance, kernel_distance, nearest
 from compositor.images import write_image
-from compositor.learned import Encoder, Gan, Vae
+from compositor.learned import Encoder, Gan, Perception, Vae
 from compositor.learned.batches import sheet
 from compositor.learned.collection import Collection
 
@@ -40,7 +40,7 @@ def main(folder: str, gans: tuple[str, ...], vaes: tuple[str, ...], encoder: str
     }
     size = next(iter(makers.values())).size if makers else 32
     learned, held_out = Collection.read(folder, size)
-    count, look = len(held_out), Encoder.load(encoder, device="cpu")
+    count, look, perception = len(held_out), Encoder.load(encoder, device="cpu"), Perception.load(encoder, device="cpu")
 
     def features(pixels):
         rows = look(list(pixels), parts={"layers": 1.0})
@@ -53,7 +53,7 @@ def main(folder: str, gans: tuple[str, ...], vaes: tuple[str, ...], encoder: str
     made["learned from"] = learned.pixels[generator.permutation(len(learned))[:count]]
     print(f"{len(learned)} pictures learned from, {count} held out, {size} px, {real.shape[1]} features\n")
     columns = "kernel distance", "of normal pixels'", f"Fréchet, n = {count}", "extrapolated", "precision", "recall"
-    print_row("pictures", *columns, "median distance to what was learned", header=True)
+    print_row("pictures", *columns, "median distance to what was learned", "how different that looks", header=True)
     whole, pages = None, []
     for name, pixels in made.items():
         rows = features(pixels)
@@ -70,6 +70,7 @@ def main(folder: str, gans: tuple[str, ...], vaes: tuple[str, ...], encoder: str
             f"{cover.precision:.2f}",
             f"{cover.recall:.2f}",
             f"{np.median(far):.2f}",
+            f"{np.median([perception(one, learned.pixels[place]) for one, place in zip(pixels, places, strict=True)]):.2f}",
         )
         if name in makers:
             pages += [pixels[:SHOWN], learned.pixels[places[:SHOWN]]]
