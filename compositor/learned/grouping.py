@@ -143,7 +143,7 @@ def group(photos: Iterable[Picture], *, encoder: Encoder | None = None, progress
     least = chosen.likeness or (ALIKE if chosen.verify else ALIKE_UNVERIFIED)
     tell = progress or (lambda stage, done, total: None)
     with limit_threads(chosen.threads):
-        told = tell_photos(sources, encoder or Encoder.load(chosen.weights or None, device=chosen.device), progress=tell)
+        told = tell_photos(sources, encoder or Encoder.load(chosen.weights or None, device=chosen.device), names=names, progress=tell)
         found = mutual_neighbours(told.numbers, chosen.neighbours, least)
         pairs = [Joint(told.places[one.first], told.places[one.second], one.likeness) for one in found]
         joints, compared = _joined(len(sources), pairs, _comparison(sources, names) if chosen.verify else None, tell)
@@ -153,7 +153,12 @@ def group(photos: Iterable[Picture], *, encoder: Encoder | None = None, progress
 
 
 def tell_photos(
-    sources: Sequence[Picture], encoder: Encoder, *, parts: dict[str, float] | None = None, progress: Progress | None = None
+    sources: Sequence[Picture],
+    encoder: Encoder,
+    *,
+    names: Sequence[str] | None = None,
+    parts: dict[str, float] | None = None,
+    progress: Progress | None = None,
 ) -> Told:
     """The numbers of many photos, a few of which are in memory at a time.
 
@@ -161,12 +166,14 @@ def tell_photos(
     ----------
     sources : sequence of path, (h, w, 3) array or Photo
     encoder : Encoder
+    names : sequence of str, optional
+        What the photos are called.
     parts : dict of str to float, optional
         What counts how much, as ``Encoder`` takes it.
     progress : callable, optional
         Called as progress("look", done, total).
     """
-    names = photo_names(list(sources))
+    names = names or photo_names(list(sources))
 
     def read(place: int) -> NDArray[np.uint8] | ReadError:
         try:
