@@ -17,6 +17,7 @@ import click
 
 import compositor
 from compositor.cli.classify import classify
+from compositor.cli.compare import compare
 from compositor.cli.compose import compose
 from compositor.cli.console import Console
 from compositor.cli.correct import correct
@@ -85,6 +86,7 @@ for command in (
     paste,
     group,
     similar,
+    compare,
     classify,
     mosaic,
     style,

@@ -20,6 +20,7 @@ from compositor.errors import OptionError
 __all__ = [
     "JPEG_QUALITY",
     "ClassifierOptions",
+    "CompareOptions",
     "ComposeOptions",
     "CorrectOptions",
     "EncoderOptions",
@@ -296,6 +297,15 @@ class GroupOptions(RunOptions):
         for name, usual in (("verify", True), ("neighbours", 8), ("likeness", 0.0)):
             if self.clusters and getattr(self, name) != usual:
                 raise OptionError(f"{name}={getattr(self, name)!r} is of sets that overlap; leave it out, or clusters={self.clusters}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareOptions(RunOptions):
+    """How pictures are compared."""
+
+    weights: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
+    device: DeviceMethod = option("auto", "Where the encoder computes; auto takes a GPU where there is one.")
+    seed: int = option(0, "Seed of the parts of folders that are drawn to extrapolate.", low=0, high=2**63 - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ pytest.importorskip("safetensors", reason="the extra «learned» is not installe
 
 from test_learned import texture
 
+from compositor.cli.entry import run
 from compositor.errors import OptionError
 from compositor.images import write_image
 from compositor.learned import Perception
@@ -95,3 +97,42 @@ def test_what_cannot_be_compared_is_refused(perception):
 def test_flat_pictures_have_a_distance(perception):
     gray, lighter = np.full((64, 64, 3), 100, np.uint8), np.full((64, 64, 3), 140, np.uint8)
     assert 0 < perception(gray, lighter) < perception(gray, np.full((64, 64, 3), 220, np.uint8))
+
+
+def test_two_pictures_at_the_shell(perception, tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in ("one.png", "other.png")]
+    other = eight_bits(noisy(2))
+    for path, pixels in zip(paths, (PICTURE, other), strict=True):
+        write_image(path, pixels)
+    assert run(["compare", *paths, "--map", str(tmp_path / "map.png"), "--device", "cpu", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["difference"] == pytest.approx(perception(PICTURE, other))
+    assert told["psnr_db"] == pytest.approx(cv2.PSNR(PICTURE, other), abs=1e-3)
+    assert cv2.imread(str(tmp_path / "map.png"), cv2.IMREAD_UNCHANGED).shape == (128, 128)
+    assert run(["compare", paths[0], paths[0], "--device", "cpu", "--json"]) == 0
+    same = json.loads(capsys.readouterr().out)
+    assert (same["difference"], same["psnr_db"]) == (0, None)
+    assert run(["compare", paths[0], str(tmp_path)]) == 2
+    assert "two folders" in capsys.readouterr().err
+
+
+def test_two_folders_at_the_shell(tmp_path, capsys):
+    """A folder is nearer to one with the other halves of its pictures than to one with noise."""
+    for name in ("ours", "halves", "noise"):
+        (tmp_path / name).mkdir()
+    for seed in range(8):
+        whole = texture(seed, 128)
+        write_image(tmp_path / "ours" / f"{seed}.png", np.ascontiguousarray(whole[:, :64]))
+        write_image(tmp_path / "halves" / f"{seed}.png", np.ascontiguousarray(whole[:, 64:]))
+        write_image(tmp_path / "noise" / f"{seed}.png", np.random.default_rng(seed).integers(0, 255, (128, 64, 3)).astype(np.uint8))
+    told = {}
+    for name in ("halves", "noise"):
+        assert run(["compare", str(tmp_path / "ours"), str(tmp_path / name), "--device", "cpu", "--json"]) == 0
+        told[name] = json.loads(capsys.readouterr().out)
+    near, far = told["halves"], told["noise"]
+    assert near["kernel_distance"] < far["kernel_distance"]
+    assert near["frechet_distance"] < far["frechet_distance"]
+    assert near["pictures"] == [8, 8]
+    (tmp_path / "few").mkdir()
+    write_image(tmp_path / "few" / "one.png", texture(1, 64))
+    assert run(["compare", str(tmp_path / "few"), str(tmp_path / "ours"), "--device", "cpu"]) == 2

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from compositor.errors import OptionError
 
@@ -150,8 +149,8 @@ def coverage(real: Floats, made: Floats) -> Coverage:
     """
     if min(len(real), len(made)) <= NEIGHBOURS:
         raise OptionError(f"{min(len(real), len(made))} pictures have too few neighbours; give more than {NEIGHBOURS} of each kind")
-    between = cdist(real, made)
-    reach = [np.sort(cdist(part, part), axis=1)[:, NEIGHBOURS] for part in (real, made)]
+    between = _distances(real, made)
+    reach = [np.sort(_distances(part, part), axis=1)[:, NEIGHBOURS] for part in (real, made)]
     return Coverage(
         float((between <= reach[0][:, None]).any(axis=0).mean()),
         float((between <= reach[1][None]).any(axis=1).mean()),
@@ -169,6 +168,13 @@ def nearest(made: Floats, known: Floats) -> tuple[NDArray[np.intp], NDArray[np.f
     -------
     (n,) intp, (n,) float64
     """
-    distances = cdist(made, known)
+    distances = _distances(made, known)
     best = distances.argmin(axis=1)
     return best, distances[np.arange(len(best)), best]
+
+
+def _distances(first: Floats, second: Floats) -> NDArray[np.float64]:
+    """Of every row to every other, (n, m): to about 1e-8 of their length, and without SciPy, which commands start without."""
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0)))
