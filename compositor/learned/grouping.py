@@ -38,8 +38,8 @@ AT_ONCE = 32
 """Photos that are read and told at a time."""
 ROWS = 1024
 """Photos that are likened to all others at a time."""
-KEPT = 512
-"""Photos whose features are kept for the next comparison, about a megabyte each."""
+KEPT = 256
+"""Photos whose features are kept for the next comparison, 1.4 MB each."""
 Floats = NDArray[np.float32]
 
 
