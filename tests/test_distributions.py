@@ -56,7 +56,7 @@ def with_moments(rows, mean, root):
     return white @ root.T + mean
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
 def test_frechet_distance_of_normals_is_what_the_closed_form_says(seed, axes):
     """Squared distance of the means plus tr(A + B - 2 (A B)^1/2), by the eigenvalues of A B, which are those of a positive matrix."""
