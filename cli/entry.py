@@ -17,11 +17,13 @@ import click
 
 import compositor
 from compositor.cli.classify import classify
+from compositor.cli.compare import compare
 from compositor.cli.compose import compose
 from compositor.cli.console import Console
 from compositor.cli.correct import correct
 from compositor.cli.demo import demo
 from compositor.cli.generate import generate
+from compositor.cli.group import group
 from compositor.cli.info import info
 from compositor.cli.mosaic import mosaic
 from compositor.cli.options import as_typed
@@ -82,7 +84,9 @@ for command in (
     correct,
     refine,
     paste,
+    group,
     similar,
+    compare,
     classify,
     mosaic,
     style,

@@ -10,7 +10,6 @@ import click
 from compositor.cli.console import Console, console_options, named, one_line
 from compositor.cli.options import options_from
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
-from compositor.errors import ReadError
 from compositor.options import SimilarOptions
 
 EXAMPLES = """\b
@@ -31,21 +30,21 @@ def similar(
     """Find the photos that show most of what PHOTO shows, by a small network, colours and details; needs the extra «learned»."""
     from compositor.images import photo_names
     from compositor.learned import Encoder
-    from compositor.learned.pictures import read_picture
+    from compositor.learned.grouping import tell_photos
 
     sources = find_photos(console, photos, from_file)
     require_photos(sources, 1)
     encoder = Encoder.load(weights or None, device=device)
-    wanted, names, numbers = encoder([photo]), [], []
-    for name, source in zip(photo_names(sources), sources, strict=True):
-        if os.path.realpath(source) == os.path.realpath(photo):
-            continue
-        try:
-            numbers.append(encoder([read_picture(source)])[0])
-            names.append(name)
-        except ReadError as error:
-            console.leave_out(name, str(error).removeprefix(f"{name}: "))
-    found = sorted(((float(row @ wanted[0]), name) for row, name in zip(numbers, names, strict=True)), key=lambda one: (-one[0], one[1]))
+    wanted, names = encoder([photo])[0], photo_names(sources)
+    others = [place for place, source in enumerate(sources) if os.path.realpath(source) != os.path.realpath(photo)]
+    with console.progress() as progress:
+        told = tell_photos([sources[place] for place in others], encoder, names=[names[place] for place in others], progress=progress)
+    for name, reason in told.left_out:
+        console.leave_out(name, reason)
+    found = sorted(
+        ((float(row @ wanted), names[others[place]]) for row, place in zip(told.numbers, told.places, strict=True)),
+        key=lambda one: (-one[0], one[1]),
+    )
     records = [{"name": name, "likeness": round(likeness, 4)} for likeness, name in found[:count]]
     text = "\n".join(f"{record['likeness']:7.4f}  {one_line(str(record['name']))}" for record in records)
     console.result("similar", {"photo": photo, "similar": records, "left_out": named(console.left_out)}, text)

@@ -9,9 +9,12 @@ from compositor.errors import CompositorError
 
 if TYPE_CHECKING:
     from compositor.learned.classifier import Classifier
+    from compositor.learned.clustering import cluster
     from compositor.learned.encoder import Encoder
     from compositor.learned.gan import Gan
+    from compositor.learned.grouping import group
     from compositor.learned.harmonizer import Harmonizer
+    from compositor.learned.perception import Perception
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.style import paint
     from compositor.learned.train import (
@@ -29,9 +32,12 @@ __all__ = [
     "Encoder",
     "Gan",
     "Harmonizer",
+    "Perception",
     "Refined",
     "Refiner",
     "Vae",
+    "cluster",
+    "group",
     "paint",
     "train_classifier",
     "train_encoder",
@@ -46,9 +52,12 @@ _HOMES = {
     "Encoder": "encoder",
     "Gan": "gan",
     "Harmonizer": "harmonizer",
+    "Perception": "perception",
     "Refined": "refiner",
     "Refiner": "refiner",
     "Vae": "vae",
+    "cluster": "clustering",
+    "group": "grouping",
     "paint": "style",
     "train_classifier": "train",
     "train_encoder": "train",

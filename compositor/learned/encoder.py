@@ -105,7 +105,7 @@ class Encoder:
         if not parts or not set(parts) <= set(known) or min(parts.values()) <= 0:
             raise OptionError(f"parts={parts!r} are not known, or weigh nothing; choose from {', '.join(known)}, with weights above 0")
         pixels = [read_picture(picture, short=SHORT_SIDE) for picture in pictures]
-        told = self._look(pixels) if set(parts) & set(LEARNED) else {}
+        told = self._look(pixels, learned) if (learned := [name for name in LEARNED if name in parts]) else {}
         for name in parts:
             if name not in LEARNED:
                 describe = self.words.describe if name == "words" and self.words else HAND_MADE[name]
@@ -115,27 +115,30 @@ class Encoder:
 
     @torch_threads(1)  # the same bytes whatever the machine
     @torch.inference_mode()
-    def _look(self, pixels: Sequence[NDArray[np.uint8]]) -> dict[str, Floats]:
+    def _look(self, pixels: Sequence[NDArray[np.uint8]], parts: Sequence[str]) -> dict[str, Floats]:
         """What the network tells of pictures, by part; those of one size are looked at together."""
         small = [shrunk(one, SHORT_SIDE, SMALLEST) for one in pixels]
         alike: dict[tuple[int, ...], list[int]] = {}
         for place, one in enumerate(small):
             alike.setdefault(one.shape, []).append(place)
-        rows: dict[str, list[Any]] = {name: [None] * len(small) for name in LEARNED}
+        rows: dict[str, list[Any]] = {name: [None] * len(small) for name in parts}
         for places in alike.values():
             for first in range(0, len(places), AT_ONCE):
                 some = places[first : first + AT_ONCE]
-                for name, numbers in self._told(np.stack([small[place] for place in some])).items():
+                for name, numbers in self._told(np.stack([small[place] for place in some]), parts).items():
                     for place, row in zip(some, numbers.cpu().numpy(), strict=True):
                         rows[name][place] = row
         return {name: np.array(told, np.float32) for name, told in rows.items()}
 
-    def _told(self, pictures: NDArray[np.uint8]) -> dict[str, Tensor]:
+    def _told(self, pictures: NDArray[np.uint8], parts: Sequence[str]) -> dict[str, Tensor]:
         """The learned parts of pictures of one size."""
         maps = self.network.backbone(torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 255)
-        layers = torch.cat([functional.normalize(pooled(found)) for found in maps], 1)
-        regions = torch.stack([self.network.embed(_cut(maps, box)) for box in _boxes(*pictures.shape[1:3])]).sum(0)
-        return {"picture": self.network.embed(maps), "regions": functional.normalize(regions), "layers": functional.normalize(layers)}
+        told: dict[str, Callable[[], Tensor]] = {
+            "picture": lambda: self.network.embed(maps),
+            "regions": lambda: torch.stack([self.network.embed(_cut(maps, box)) for box in _boxes(*pictures.shape[1:3])]).sum(0),
+            "layers": lambda: torch.cat([functional.normalize(pooled(found)) for found in maps], 1),
+        }
+        return {name: functional.normalize(told[name]()) for name in parts}  # «picture» has length 1 already
 
 
 def read_encoder(path: str | os.PathLike[str]) -> tuple[EncoderNetwork, Words]:

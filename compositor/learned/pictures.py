@@ -14,7 +14,7 @@ from compositor.encoding import full_scale
 from compositor.images import open_source, to_common_profile
 from compositor.types import Photo
 
-__all__ = ["Picture", "eight_bits", "in_srgb", "read_picture", "shrunk"]
+__all__ = ["Picture", "eight_bits", "in_srgb", "read_picture", "read_whole", "shrunk"]
 
 Picture = str | os.PathLike[str] | NDArray[Any] | Photo
 """A file, (h, w, 3) RGB pixels, or a photo opened before."""
@@ -43,6 +43,19 @@ def read_picture(source: Picture, *, short: int = 0) -> NDArray[np.uint8]:
     w, h = photo.size
     needed = (short / min(w, h)) ** 2 * w * h / 1e6
     return eight_bits(photo.reduced(max(MEGAPIXELS, needed)).pixels)
+
+
+def read_whole(source: Picture) -> NDArray[np.uint8]:
+    """The pixels of a picture at its own size, (h, w, 3) uint8, sRGB-encoded.
+
+    Raises
+    ------
+    ReadError
+        It cannot be read.
+    """
+    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 3 and source.shape[2] == 3:
+        return source
+    return eight_bits(in_srgb(open_source(source)).full().pixels)
 
 
 def in_srgb(photo: Photo) -> Photo:

@@ -7,8 +7,10 @@ name an option as Python does, ``size='400x300'`` or ``size=``; the command line
 from compositor.options.compose import BlendMethod, ComposeOptions, ExposureMethod, Projection, SeamMethod, StitchOptions
 from compositor.options.networks import (
     ClassifyOptions,
+    CompareOptions,
     DeviceMethod,
     GenerateOptions,
+    GroupOptions,
     HarmonizeOptions,
     PrecisionMethod,
     RefineMethod,
@@ -35,6 +37,7 @@ __all__ = [
     "BlendMethod",
     "ClassifierOptions",
     "ClassifyOptions",
+    "CompareOptions",
     "ComposeOptions",
     "CorrectOptions",
     "DeviceMethod",
@@ -44,6 +47,7 @@ __all__ = [
     "FocalMethod",
     "GanOptions",
     "GenerateOptions",
+    "GroupOptions",
     "GeneratorOptions",
     "HarmonizeOptions",
     "HarmonizerOptions",

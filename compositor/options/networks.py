@@ -10,8 +10,10 @@ from compositor.options.record import Options, RunOptions, option
 
 __all__ = [
     "ClassifyOptions",
+    "CompareOptions",
     "DeviceMethod",
     "GenerateOptions",
+    "GroupOptions",
     "HarmonizeOptions",
     "PrecisionMethod",
     "RefineMethod",
@@ -62,6 +64,39 @@ class SimilarOptions(Options):
     count: int = option(5, "How many to tell.", low=1, short="n")
     weights: str = option("", "The encoder's, a .safetensors file; by default those that ship.")
     device: DeviceMethod = option("auto", "Where a network computes; auto takes a GPU where there is one.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupOptions(RunOptions):
+    """How many photos are parted into sets."""
+
+    verify: bool = option(True, "Compare the features of photos that look as if they overlapped; without, looks decide.")
+    neighbours: int = option(8, "Photos most like a photo, of which each may overlap it; both must be so to the other.", low=1, high=1000)
+    likeness: float = option(
+        0.0,
+        "How alike photos must be to be taken for overlapping, up to 1; 0 takes 0.25 where features verify it, else 0.35.",
+        low=0,
+        high=1,
+    )
+    clusters: int = option(0, "Part them into so many sets of similar look instead, whether they overlap or not; 0 does not.", low=0)
+    weights: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
+    device: DeviceMethod = option("auto", "Where the encoder computes; auto takes a GPU where there is one.")
+    seed: int = option(0, "Seed of where clusters begin; nothing else is drawn.", low=0, high=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, usual in (("verify", True), ("neighbours", 8), ("likeness", 0.0)):
+            if self.clusters and getattr(self, name) != usual:
+                raise OptionError(f"{name}={getattr(self, name)!r} is of sets that overlap; leave it out, or clusters={self.clusters}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareOptions(RunOptions):
+    """How pictures are compared."""
+
+    weights: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
+    device: DeviceMethod = option("auto", "Where the encoder computes; auto takes a GPU where there is one.")
+    seed: int = option(0, "Seed of the parts of folders that are drawn to extrapolate.", low=0, high=2**63 - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
