@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from test_compose import full_turn, shoot
+from test_compose import full_turn, photo_of, row, shoot
 
 import compositor
 from compositor.cli.entry import run
@@ -71,6 +72,53 @@ def test_a_stain_beside_a_closed_seam_is_not_taken(photos, registration):
     # Twenty levels were added; where they would show all is as it was, and seams are closed where nothing was added.
     assert np.mean(stained.pixels > np.maximum(before.pixels, closed.pixels).astype(int) + 12) < 1e-4
     assert step(stained) < 0.85 * step(before)
+
+
+def test_only_what_shows_of_a_seam_is_looked_at():
+    """Two gray photos; one has a brighter part, which a hard cut shows."""
+    registration = row(2, size=(300, 400), focal=375.0)
+
+    def seen(brighter):
+        photos = [np.full((*eye.size[::-1], 3), 120, np.uint8) for eye in registration.cameras]
+        photos[1][: round(brighter * len(photos[1]))] += 6
+        photos = [photo_of(pixels, eye.name) for pixels, eye in zip(photos, registration.cameras, strict=True)]
+        looked_at = []
+
+        def watch(layers):
+            looked_at.append(layers.owner.shape[0])
+            return compositor.close_seam(layers)
+
+        refined = compositor.compose(registration, photos, **HARD, refine=watch)
+        before = compositor.compose(registration, photos, **HARD)
+        return looked_at, np.flatnonzero((refined.pixels != before.pixels).any(axis=(1, 2))), len(refined.pixels)
+
+    assert seen(0.0)[0] == []
+    (height,), changed, whole = seen(0.2)
+    assert len(changed) > 0
+    assert changed[-1] < 0.5 * whole  # a fifth of the photo, and 64 px around it
+    (high,), changed, whole = seen(1.0)
+    assert height < 0.8 * high
+    assert len(changed) > 0.8 * whole
+
+
+def test_refining_decodes_no_photo_twice(photos, registration):
+    read = []
+
+    def counted(path):
+        photo = open_photo(path)
+
+        def decode(shrink):
+            read.append(path)
+            return photo.decode(shrink)
+
+        return dataclasses.replace(photo, decode=decode)
+
+    counts = []
+    for refine in (None, compositor.close_seam):
+        compositor.compose(registration, [counted(path) for path in photos], **HARD, refine=refine)
+        counts.append(len(read))
+        read.clear()
+    assert counts[0] == counts[1] > 0
 
 
 def test_a_panorama_on_disk_is_mended_the_same(photos, registration):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from compositor.compose.canvas import plan_canvas
 from compositor.compose.crop import crop_panorama
 from compositor.compose.layers import Refine
 from compositor.compose.memory import Demands, choose_holding
+from compositor.compose.opened import Opened
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
+from compositor.compose.surroundings import most_kept
 from compositor.compose.view import turned
 from compositor.errors import RegistrationFileError
 from compositor.heap import give_back_memory
@@ -98,10 +101,33 @@ def compose_photos(
         for light in plan.photometry.lights:
             logger.info("%s", light)
         give_back_memory()
-        pixels, owner = render(plan, registration.cameras, photos, pool, report, holding=holding)
+        kept = _Kept(0 if refine is None or holding.photos else _most_kept(photos))
+        pixels, owner = render(plan, registration.cameras, photos, pool, report, holding=holding, let_go=kept)
     if refine is not None:
         from compositor.compose.mend import mend_seams
 
-        mend_seams(pixels, owner, registration.cameras, photos, canvas, plan.photometry, refine, report)
+        mend_seams(pixels, owner, registration.cameras, photos, canvas, plan.photometry, refine, report, opened=kept.opened())
     panorama = Panorama(pixels, owner, registration, canvas, plan.photometry, dict(photos[0].metadata))
     return crop_panorama(panorama) if options.crop else panorama
+
+
+class _Kept:
+    """Photos that rendering needs no more and a second look at seams will, so that they are decoded once: as many as are allowed."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.photos = most, dict[int, Future[Opened]]()
+
+    def __call__(self, index: int, photo: Future[Opened]) -> None:
+        """Keep one, if there is room."""
+        if len(self.photos) < self.most:
+            self.photos[index] = photo
+
+    def opened(self) -> dict[int, Opened]:
+        """Those that were kept, which are given away."""
+        photos, self.photos = self.photos, {}
+        return {k: photo.result() for k, photo in photos.items()}
+
+
+def _most_kept(photos: Sequence[Photo]) -> int:
+    """How many of them may be kept decoded."""
+    return most_kept(max(math.prod(photo.size) * 3 * photo.dtype.itemsize for photo in photos))

@@ -172,7 +172,7 @@ def _gray(layers: Layers, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Floats:
     """Where the pixels of the first picture are in the second: (h, w, 2), px."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)  # slower ones, measured behind all that follows, gain nothing
-    search.setFinestScale(0)
+    search.setFinestScale(1)
     search.setVariationalRefinementIterations(0)
     return np.asarray(search.calc(first, second, None), np.float32)
 

@@ -14,6 +14,8 @@ __all__ = ["Layers", "Refine"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+MEASURED = ("overlap", "inside", "outside")
+"""What is looked for when it is first asked for."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,8 +59,23 @@ class Layers:
     def with_new(self, new: Floats) -> Layers:
         """The same, with other pixels in ``new``; what is known of the seam is kept."""
         layers = dataclasses.replace(self, new=new)
-        for name in ("overlap", "inside", "outside"):
+        for name in MEASURED:
             layers.__dict__[name] = getattr(self, name)
+        return layers
+
+    def part(self, rows: slice, columns: slice) -> Layers:
+        """A part of them, which knows of the seam what the whole knows."""
+        at = rows, columns
+        layers = Layers(
+            self.reference[at],
+            self.new[at],
+            self.reference_valid[at],
+            self.new_valid[at],
+            self.owner[at],
+            self.picture_height or len(self.owner),
+        )
+        for name in MEASURED:
+            layers.__dict__[name] = np.ascontiguousarray(getattr(self, name)[at])
         return layers
 
 

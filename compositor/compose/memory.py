@@ -16,7 +16,7 @@ from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canva
 from compositor.compose.footprint import footprint
 from compositor.compose.layers import Refine
 from compositor.compose.small import plan_box
-from compositor.compose.surroundings import MOST_BYTES, MOST_OPEN
+from compositor.compose.surroundings import MOST_BYTES, MOST_OPEN, most_kept
 from compositor.compose.tiles import TILE
 from compositor.compose.warp import Box
 from compositor.compose.windows import LARGEST
@@ -142,7 +142,8 @@ def estimate_memory(
     # photo is decoded from a mask: as gray, as yes or no and as a picture.
     decoding = max(2 * photo + masks, 3 * largest if demands.wished else 0)
     planning = plan + min(workers, len(areas)) * decoding
-    rendering = plan + panorama + min(photos, len(areas) + 1) * photo + masks + workers * tile
+    kept = most_kept(photo) * photo if demands.refined and not holding.photos else 0
+    rendering = plan + panorama + min(photos, len(areas) + 1) * photo + kept + masks + workers * tile
     refining = plan + panorama + masks + mending_memory(photo, len(areas)) if demands.refined else 0
     # The picture with its alpha, and its file; from disk it is written strip by strip.
     writing = 0 if holding.on_disk else panorama + 2 * width * height * 4 * depth

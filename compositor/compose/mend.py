@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.layers import Layers, Refine
+from compositor.compose.opened import Opened
 from compositor.compose.surroundings import Surroundings
 from compositor.compose.visibility import Measure, beside
 from compositor.compose.windows import change_part, read_part, seam_windows
@@ -39,6 +40,10 @@ SLACK, SPREAD = 1.0 / 255, 0.5
 most such a share of what the seam showed there before, for a step that is spread shows a little everywhere."""
 SPARED = 8
 """Pixels beyond such places over which it is taken back."""
+VISIBLE = 0.15 / 255
+"""What must show at some place of a seam for it to be looked at again: less is what rounding to 8 bits shows at any seam."""
+CONTEXT = 64
+"""Pixels around places that show which a refiner is told of."""
 FAR = 1e4
 """Pixels from a seam beyond which all are equally far."""
 HALF = np.float32(0.501)
@@ -54,6 +59,8 @@ def mend_seams(
     photometry: Photometry,
     refine: Refine,
     progress: Progress,
+    *,
+    opened: dict[int, Opened] | None = None,
 ) -> None:
     """Refine a panorama's seams, in place.
 
@@ -71,8 +78,10 @@ def mend_seams(
         Called with the layers of one seam in one window after the other.
     progress : callable
         Told of every window, as «refine».
+    opened : dict of int to Opened, optional
+        Photos that rendering left open, by index; taken over.
     """
-    surroundings, white = Surroundings(cameras, photos, canvas, photometry), np.float32(full_scale(pixels.dtype))
+    surroundings, white = Surroundings(cameras, photos, canvas, photometry, opened), np.float32(full_scale(pixels.dtype))
     windows, taken = seam_windows(owner, canvas), 0
     for n, window in enumerate(windows):
         progress("refine", n, len(windows))
@@ -102,29 +111,58 @@ def _mended(seams: Sequence[tuple[Layers, Mask]], base: Floats, refine: Refine, 
 
 
 def _refined(layers: Layers, theirs: Mask, base: Floats, refine: Refine, white: np.float32) -> Floats:
-    """What refining one seam changes in a window; nothing where it shows as much as before."""
-    if not layers.overlap.any():
-        return np.zeros_like(base)
-    made = refine(layers)
-    if not isinstance(made, np.ndarray) or made.shape != base.shape or made.dtype.kind != "f":
+    """What refining one seam changes in a window; nothing where it shows as much as before, and where there was nothing to be seen."""
+    change, near = np.zeros_like(base), beside(layers)
+    seam = Measure(layers, near).around(base)
+    at = _around(seam > np.float32(VISIBLE))
+    if at is None:
+        return change
+    part, before = layers.part(*at), base[at]
+    made = refine(part)
+    if not isinstance(made, np.ndarray) or made.shape != before.shape or made.dtype.kind != "f":
         found = f"{made.dtype} of shape {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__
-        raise OptionError(f"refine returned {found}; needed are the layers' pixels, float32 of shape {base.shape}")
+        raise OptionError(f"refine returned {found}; needed are the layers' pixels, float32 of shape {before.shape}")
     # Layers end at white; what floats hold beyond it stays. What is only not rounded yet is no change.
-    change = np.where(theirs[..., None] & (base <= 1), made - base, 0).astype(np.float32)
+    proposed = np.where(theirs[at][..., None] & (before <= 1), made - before, 0).astype(np.float32)
+    proposed *= _fading(at, base.shape)[..., None]
     if white > 1:
-        change[np.abs(change) <= HALF / white] = 0
-    return _sparing(change, layers, base, white) if change.any() else change
+        proposed[np.abs(proposed) <= HALF / white] = 0
+    if proposed.any():
+        change[at] = _sparing(proposed, part, before, seam[at], near[at], white)
+    return change
 
 
-def _sparing(change: Floats, layers: Layers, base: Floats, white: np.float32) -> Floats:
+def _around(visible: Mask) -> tuple[slice, slice] | None:
+    """The part of a window around what can be seen in it, which a refiner is shown; None where that is nothing."""
+    left, top, across, down = cv2.boundingRect(visible.view(np.uint8))
+    if not across:
+        return None
+    rows, columns = (
+        slice(max(first - CONTEXT, 0), min(first + length + CONTEXT, side))
+        for first, length, side in ((top, down, visible.shape[0]), (left, across, visible.shape[1]))
+    )
+    return rows, columns
+
+
+def _fading(at: tuple[slice, slice], shape: tuple[int, ...]) -> Floats:
+    """How much of a change counts in a part of a window: all, but less towards those of its sides that are none of the window's."""
+    sides = []
+    for part, length in zip(at, shape[:2], strict=True):
+        place = np.arange(part.stop - part.start, dtype=np.float32) + np.float32(0.5)
+        first, last = (place if part.start else place + CONTEXT), (place[::-1] if part.stop < length else place + CONTEXT)
+        t = np.minimum(np.minimum(first, last) / np.float32(CONTEXT / 2), 1)
+        sides.append(t * t * (3 - 2 * t))
+    return np.asarray(sides[0][:, None] * sides[1], np.float32)
+
+
+def _sparing(change: Floats, layers: Layers, base: Floats, seam: Floats, near: Mask, white: np.float32) -> Floats:
     """A change of a window without what of it would stain the picture; nothing where the seam then shows as much as before."""
-    near = beside(layers)
-    shows, anywhere = Measure(layers, near), Measure(layers, np.asarray(change.any(axis=2)))
+    anywhere, shows = Measure(layers, np.asarray(change.any(axis=2))), Measure(layers, near)
     # Changes reach far to the side of a seam: what is there goes with the nearest place of it.
     _, nearest = cv2.distanceTransformWithLabels((~near).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
-    seam = np.zeros(int(nearest.max()) + 1, np.float32)
-    seam[nearest[near]] = shows.around(base)[near]
-    may_show = np.maximum(anywhere.around(base) + np.float32(SLACK), np.float32(SPREAD) * seam[nearest])
+    shown = np.zeros(int(nearest.max()) + 1, np.float32)
+    shown[nearest[near]] = seam[near]
+    may_show = np.maximum(anywhere.around(base) + np.float32(SLACK), np.float32(SPREAD) * shown[nearest])
     for _ in range(TRIES):
         after = base + change
         if white > 1:

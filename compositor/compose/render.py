@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -68,6 +68,7 @@ def render(
     *,
     side: int = TILE,
     holding: Holding = Holding(),  # noqa: B008 - a constant
+    let_go: Callable[[int, Future[Opened]], object] | None = None,
 ) -> tuple[Pixels | Spool, Owners | Spool]:
     """Render the panorama that was planned.
 
@@ -85,6 +86,8 @@ def render(
         Side of a tile, canvas pixels. The result does not depend on it.
     holding : Holding
         Whether the panorama is held in memory, and how many photos are. The result does not depend on it.
+    let_go : callable, optional
+        Told of every photo that no later tile needs.
 
     Returns
     -------
@@ -106,6 +109,7 @@ def render(
         [tile.pieces for tile in tiles],
         lambda k: pool.submit(open_for, plan.canvas, photos[k], cameras[k], plan.photometry, k),
         holding.photos,
+        let_go,
     )
     at_work: deque[Future[None]] = deque()
     for position, tile in enumerate(tiles):

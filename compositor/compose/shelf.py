@@ -25,10 +25,18 @@ class Shelf(Generic[T]):
         Opens a photo, by its index.
     most : int or None
         Photos that may be open at a time, if a tile does not need more; None for no limit.
+    let_go : callable, optional
+        Told of every photo, by its index, that no later tile needs.
     """
 
-    def __init__(self, needed: Sequence[Collection[int]], open_photo: Callable[[int], T], most: int | None) -> None:
-        self._needed, self._open_photo, self._most = needed, open_photo, most
+    def __init__(
+        self,
+        needed: Sequence[Collection[int]],
+        open_photo: Callable[[int], T],
+        most: int | None,
+        let_go: Callable[[int, T], object] | None = None,
+    ) -> None:
+        self._needed, self._open_photo, self._most, self._let_go = needed, open_photo, most, let_go
         self._opened: dict[int, T] = {}
         self._uses: dict[int, deque[int]] = {}
         for position, photos in enumerate(needed):
@@ -45,7 +53,9 @@ class Shelf(Generic[T]):
         for k in taken:
             self._uses[k].popleft()
             if not self._uses[k]:
-                del self._opened[k]
+                last = self._opened.pop(k)
+                if self._let_go is not None:
+                    self._let_go(k, last)
         return taken
 
     def fetch(self, position: int) -> None:

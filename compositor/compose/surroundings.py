@@ -17,7 +17,7 @@ from compositor.encoding import full_scale
 from compositor.photometry import Photometry
 from compositor.types import Camera, Canvas, Photo
 
-__all__ = ["MOST_BYTES", "MOST_OPEN", "Surroundings"]
+__all__ = ["MOST_BYTES", "MOST_OPEN", "Surroundings", "most_kept"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -36,11 +36,20 @@ class Surroundings:
     canvas : Canvas
     photometry : Photometry
         What was done to the photos' light.
+    opened : dict of int to Opened, optional
+        Photos that are open already, as ``open_for`` opens them for this canvas, by index; taken over.
     """
 
-    def __init__(self, cameras: Sequence[Camera], photos: Sequence[Photo], canvas: Canvas, photometry: Photometry) -> None:
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        photos: Sequence[Photo],
+        canvas: Canvas,
+        photometry: Photometry,
+        opened: dict[int, Opened] | None = None,
+    ) -> None:
         self.cameras, self.photos, self.photometry, self.sheet = cameras, photos, photometry, Sheet.of(canvas)
-        self.held: dict[int, Opened] = {}
+        self.held: dict[int, Opened] = {} if opened is None else opened
 
     def seams(self, window: Window, owners: NDArray[Any], picture: Floats) -> list[tuple[Layers, Mask]]:
         """The seams of a window.
@@ -85,3 +94,8 @@ class Surroundings:
     def _bytes(self) -> int:
         """What the photos take that are held."""
         return sum(opened.decoded.pixels.nbytes for opened in self.held.values())
+
+
+def most_kept(photo: int) -> int:
+    """How many photos of so many bytes each may be kept open between rendering and looking at seams again."""
+    return min(MOST_OPEN, int(MOST_BYTES // max(photo, 1)))

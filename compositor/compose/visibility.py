@@ -13,6 +13,8 @@ __all__ = ["Measure", "beside"]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+MEAN = np.full((1, 3), 1 / 3, np.float32)
+"""Makes the mean of three channels, many times as fast as numpy's."""
 BESIDE = 5
 """Pixels around a seam in which is measured how much it shows."""
 FINEST = 1.0
@@ -42,9 +44,16 @@ class Measure:
         near = beside(layers) if near is None else near
         left, top, across, down = cv2.boundingRect(near.view(np.uint8))
         h, w = near.shape
-        self.part = slice(max(top - RIM, 0), min(top + down + RIM, h)), slice(max(left - RIM, 0), min(left + across + RIM, w))
-        self.shape, self.near = near.shape, near[self.part]
-        self.steps = [self._steps(picture) for picture in (layers.reference, layers.new)] if across else []
+        part = slice(max(top - RIM, 0), min(top + down + RIM, h)), slice(max(left - RIM, 0), min(left + across + RIM, w))
+        self.shape, self.part = near.shape, part
+        self.near, self.steps = near[part], []
+        if not across:
+            return
+        first, second = layers.reference_valid[part], layers.new_valid[part]
+        # Where one layer ends the other goes on; where both do, nothing tells what should be there.
+        self.near = self.near & (cv2.erode((first | second).view(np.uint8), np.ones((2 * RIM - 1,) * 2, np.uint8)) > 0)
+        for one, other, there in ((layers.reference, layers.new, first), (layers.new, layers.reference, second)):
+            self.steps.append(_steps(np.where(there[..., None], one[part], other[part])))
 
     def __call__(self, picture: Floats) -> float:
         """The mean, beside the seam, of the steps from pixel to pixel of a composite (h, w, 3) that are in neither layer."""
@@ -73,10 +82,11 @@ class Measure:
 
     def _unlike(self, picture: Floats) -> list[Floats]:
         """Steps of the picture that neither layer has, means of the channels, across and down."""
-        steps = zip(self._steps(picture), *self.steps, strict=True)
-        return [np.minimum(np.abs(own - first), np.abs(own - second)).mean(axis=2) for own, first, second in steps]
+        steps = zip(_steps(np.ascontiguousarray(picture[self.part])), *self.steps, strict=True)
+        return [cv2.transform(np.minimum(cv2.absdiff(own, first), cv2.absdiff(own, second)), MEAN) for own, first, second in steps]
 
-    def _steps(self, picture: Floats) -> list[Floats]:
-        """Differences from pixel to pixel, across and down, of a picture freed from its finest detail."""
-        smooth = cv2.GaussianBlur(np.ascontiguousarray(picture[self.part]), (0, 0), FINEST)
-        return [smooth[:, 1:] - smooth[:, :-1], smooth[1:] - smooth[:-1]]
+
+def _steps(picture: Floats) -> list[Floats]:
+    """Differences from pixel to pixel, across and down, of a picture freed from its finest detail."""
+    smooth = np.asarray(cv2.GaussianBlur(picture, (0, 0), FINEST), np.float32)
+    return [smooth[:, 1:] - smooth[:, :-1], smooth[1:] - smooth[:-1]]

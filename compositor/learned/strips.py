@@ -24,7 +24,7 @@ FADE = 2.0
 """Px over which a change fades out at the end of the ring."""
 FARTHEST = 1e4
 """Px from the seam, where there is none or it is farther."""
-APART = 40
+APART = 48
 """Px along a seam, about, from one tile to the next."""
 LEAST_RADIUS, LARGEST_RADIUS, RADIUS = 8, 16, 0.01
 """How far behind a seam, inside the new layer, pixels may change: px at least, px at most, share of the picture's height."""
