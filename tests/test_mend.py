@@ -74,6 +74,27 @@ def test_a_stain_beside_a_closed_seam_is_not_taken(photos, registration):
     assert step(stained) < 0.85 * step(before)
 
 
+def test_a_blurred_rim_is_made_sharp_again(photos, registration):
+    import cv2
+
+    def blurring(layers):
+        made = compositor.close_seam(layers)
+        rim = (layers.owner & (layers.inside > 3) & (layers.inside < 10))[..., None]
+        return np.where(rim, cv2.GaussianBlur(made, (0, 0), 0.8), made)
+
+    def detail(pixels):
+        return np.abs(pixels - cv2.blur(pixels, (3, 3)).astype(float)).mean(axis=2)
+
+    before, closed, blurred = (
+        compositor.compose(registration, photos, **HARD, refine=refine) for refine in (None, compositor.close_seam, blurring)
+    )
+    changed = (closed.pixels != blurred.pixels).any(axis=2) & (before.pixels != blurred.pixels).any(axis=2)
+    assert changed.any()
+    # Without anything made stronger less is left.
+    assert detail(blurred.pixels)[changed].mean() > 0.85 * detail(closed.pixels)[changed].mean()
+    assert step(blurred) < 0.6 * step(before)
+
+
 def test_only_what_shows_of_a_seam_is_looked_at():
     """Two gray photos; one has a brighter part, which a hard cut shows."""
     registration = row(2, size=(300, 400), focal=375.0)

@@ -74,10 +74,23 @@ class Measure:
 
     def around(self, picture: Floats) -> Floats:
         """The mean of what is shown in a small square around every pixel that is looked at, (h, w); zero elsewhere."""
+        return self._around(self.shown(picture))
+
+    def busy(self) -> Floats:
+        """As ``around``, the steps that both layers have themselves, the smaller ones: beside larger ones small ones hardly show."""
+        busy = np.zeros(self.shape, np.float32)
+        if self.steps:
+            part = busy[self.part]
+            for first, second, place in zip(*self.steps, (part[:, 1:], part[1:]), strict=True):
+                np.maximum(place, cv2.transform(np.minimum(np.abs(first), np.abs(second)), MEAN), out=place)
+        return self._around(busy)
+
+    def _around(self, values: Floats) -> Floats:
+        """Means over small squares of the pixels that are looked at."""
         mean = np.zeros(self.shape, np.float32)
         if self.steps:
             amount = cv2.blur(self.near.astype(np.float32), (AROUND, AROUND)) + np.float32(1e-6)
-            mean[self.part] = self.near * cv2.blur(self.shown(picture)[self.part], (AROUND, AROUND)) / amount
+            mean[self.part] = self.near * cv2.blur(values[self.part] * self.near, (AROUND, AROUND)) / amount
         return mean
 
     def _unlike(self, picture: Floats) -> list[Floats]:
