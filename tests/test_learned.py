@@ -193,6 +193,38 @@ def test_stitching_takes_a_refiner_of_seams(views):
     np.testing.assert_array_equal(refined.pixels, compositor.compose(registration, photos, refine=compositor.close_seam).pixels)
 
 
+def test_a_finished_panorama_is_refined_like_one_in_the_making(views):
+    import compositor
+
+    photos = [view.pixels for view in views[:2]]
+    registration = compositor.register(photos)
+    options = {"exposure": "none", "blend": "none"}
+    panorama, refiner = compositor.compose(registration, photos, **options), Refiner(device="cpu")
+    before = panorama.pixels.copy()
+    refined = refiner(panorama, photos=photos)
+    np.testing.assert_array_equal(refined.pixels, compositor.compose(registration, photos, **options, refine=refiner.close_seam).pixels)
+    assert (refined.pixels != before).any()
+    np.testing.assert_array_equal(panorama.pixels, before)
+    # Without the photos nobody knows what is behind a seam: only its step in tone is levelled.
+    np.testing.assert_array_equal(refiner(panorama).pixels, compositor.refine(panorama.pixels, owner=panorama.owner).pixels)
+
+
+def test_what_is_no_panorama_cannot_be_refined(views):
+    import compositor
+
+    photos = [view.pixels for view in views[:2]]
+    panorama = compositor.stitch(photos)
+    refiner = Refiner(RefinerNetwork(), device="cpu")
+    with pytest.raises(OptionError, match="give a Panorama and its photos=, or Layers"):
+        refiner(panorama.pixels)
+    with pytest.raises(OptionError, match="give a list"):
+        refiner(panorama, photos="a.jpg")
+    with pytest.raises(compositor.CompositorError, match="2 photos are registered"):
+        refiner(panorama, photos=photos[:1])
+    with pytest.raises(OptionError, match="give refine="):
+        refiner(dataclasses.replace(panorama, pixels=compositor.spool.Spool(panorama.pixels.shape, np.dtype(np.uint8))), photos=photos)
+
+
 def test_scenes_depend_on_seed_and_number_only(folder):
     photographs, _ = Photographs.read([folder])
     several = make_scenes(photographs, [3, 4, 5], seed=1, size=64)

@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import logging
 import os
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Any, Self, overload
 
 import cv2
 import numpy as np
@@ -20,13 +21,18 @@ from numpy.typing import NDArray
 from compositor.compose.floor import Finished, finish
 from compositor.compose.layers import Layers
 from compositor.errors import OptionError
+from compositor.images import MaskSource
 from compositor.learned.device import choose_device, ran_out, torch_threads
 from compositor.learned.examples import pooled
 from compositor.learned.guard import judge
 from compositor.learned.network import RefinerNetwork, Shape
+from compositor.learned.panoramas import refine_panorama
 from compositor.learned.strips import TILE, Strip, seam_radius, tile_corners
 from compositor.learned.weights import fitting, packaged_weights, read_weights
 from compositor.options import RefineOptions
+from compositor.panorama import Panorama
+from compositor.stitch import Source
+from compositor.types import Progress
 
 __all__ = ["Refined", "Refiner"]
 
@@ -70,7 +76,8 @@ class Refiner:
 
     Parameters
     ----------
-    network : RefinerNetwork
+    network : RefinerNetwork, optional
+        By default the one whose weights ship with the package.
     device : str
         «auto», «cpu», «cuda» or «mps». Where its memory does not suffice for a single tile, the rest is done on the CPU.
     precision : str
@@ -82,8 +89,9 @@ class Refiner:
         There is no such device here, or no such precision.
     """
 
-    def __init__(self, network: RefinerNetwork, *, device: str = "auto", precision: str = "float32") -> None:
+    def __init__(self, network: RefinerNetwork | None = None, *, device: str = "auto", precision: str = "float32") -> None:
         RefineOptions.of({"refine": "learned", "device": device, "precision": precision})
+        network = _read(packaged_weights("refiner")) if network is None else network
         self.device, self.precision = choose_device(device), precision
         # Channels beside each other: convolutions of few channels are half as fast again on a CPU.
         self.network = network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
@@ -97,34 +105,69 @@ class Refiner:
         WeightsError
             The file is none, is damaged, or fits another network.
         """
-        path = packaged_weights("refiner") if path is None else path
-        tensors, record = read_weights(path, kind=KIND)
-        with fitting(path):
-            network = RefinerNetwork(Shape(**{name: tuple(value) for name, value in record["shape"].items()}))
-            network.load_state_dict(tensors)
-        return cls(network, device=device, precision=precision)
+        return cls(None if path is None else _read(path), device=device, precision=precision)
 
-    @torch_threads(1)  # the same bytes whatever the machine
-    @torch.inference_mode()
-    def __call__(self, layers: Layers, finished: Finished | None = None) -> Refined:
-        """Composite two layers.
+    @overload
+    def __call__(self, picture: Layers, finished: Finished | None = None) -> Refined: ...
+
+    @overload
+    def __call__(
+        self,
+        picture: Panorama,
+        *,
+        photos: Iterable[Source] | None = None,
+        masks: Iterable[MaskSource | None] | None = None,
+        progress: Progress | None = None,
+    ) -> Panorama: ...
+
+    def __call__(
+        self,
+        picture: Layers | Panorama,
+        finished: Finished | None = None,
+        *,
+        photos: Iterable[Source] | None = None,
+        masks: Iterable[MaskSource | None] | None = None,
+        progress: Progress | None = None,
+    ) -> Refined | Panorama:
+        """Composite two layers, or refine the seams of a panorama.
 
         Parameters
         ----------
-        layers : Layers
-            At least 64 px a side.
+        picture : Layers or Panorama
+            Layers of at least 64 px a side; or a panorama from ``stitch`` or ``compose``, in memory, blended in bands or not at all. It
+            comes out as if it had been made with ``refine=`` (but for a crop, within whose border seams end).
         finished : Finished, optional
-            What ``compositor.compose.floor.finish`` made of them; by default it is called here.
+            What ``compositor.compose.floor.finish`` made of the layers; by default it is called here.
+        photos : iterable of path, (h, w[, c]) array or Photo, optional
+            What the panorama was made of. A panorama holds one layer only: without its photos the network has nothing to look at behind a
+            seam, and only steps in tone are taken out, as by ``compositor.refine``.
+        masks : iterable of path, (h, w) array or None, optional
+            As the panorama was made with.
+        progress : callable, optional
+            Called as progress(stage, done, total) while a panorama is refined.
 
         Returns
         -------
-        Refined
+        Refined or Panorama
+            Of layers what became of them; of a panorama another one.
 
         Raises
         ------
         OptionError
-            The layers are too small.
+            The layers are too small, the panorama lies on disk, or it is neither.
+        RegistrationFileError
+            A photo of the panorama is missing.
         """
+        if isinstance(picture, Panorama) and finished is None:
+            return refine_panorama(picture, photos, self.close_seam, masks=masks, progress=progress)
+        if isinstance(picture, Layers) and photos is None and masks is None:
+            return self._composite(picture, finished)
+        raise OptionError(f"{type(picture).__name__} cannot be refined with these; give a Panorama and its photos=, or Layers")
+
+    @torch_threads(1)  # the same bytes whatever the machine
+    @torch.inference_mode()
+    def _composite(self, layers: Layers, finished: Finished | None) -> Refined:
+        """The composite of two layers."""
         if min(layers.owner.shape) < TILE:
             raise OptionError(f"layers of {layers.owner.shape[1]}x{layers.owner.shape[0]} px cannot be refined; at least {TILE} a side can")
         finished = finished or finish(layers, back=True)
@@ -149,7 +192,7 @@ class Refiner:
         As ``compositor.close_seam``, whose result it starts from and returns where the layers are too small for more.
         """
         finished = finish(layers, tone=False, back=True)
-        return finished.pixels if min(layers.owner.shape) < TILE else self(layers, finished).pixels
+        return finished.pixels if min(layers.owner.shape) < TILE else self._composite(layers, finished).pixels
 
     def _tone(self, layers: Layers, finished: Finished) -> tuple[Floats, Floats | None]:
         """How far the tone of ``new`` may change, 0..1, and the change; None where it would not bring the layers nearer."""
@@ -229,6 +272,15 @@ class Refiner:
             raise error
         logger.warning("the memory of %s ran out; what is left is refined on the CPU", self.device)
         self.network, self.device, self.precision = self.network.to("cpu"), "cpu", "float32"
+
+
+def _read(path: str | os.PathLike[str]) -> RefinerNetwork:
+    """The network of a file of weights."""
+    tensors, record = read_weights(path, kind=KIND)
+    with fitting(path):
+        network = RefinerNetwork(Shape(**{name: tuple(value) for name, value in record["shape"].items()}))
+        network.load_state_dict(tensors)
+    return network
 
 
 def _far_window(layers: Layers) -> Floats:
