@@ -18,6 +18,7 @@ from compositor.kernels.refine import RADIUS, refine_points
 from compositor.options import RegisterOptions
 from compositor.register import register_photos
 from compositor.register.adjust import adjust
+from compositor.register.choose import independent_matches
 from compositor.register.features import detect_features, read_picture
 from compositor.register.graph import connected_groups, spanning_tree
 from compositor.register.initialize import best_rotations
@@ -342,6 +343,18 @@ def test_scans_of_a_sheet_that_does_not_lie_flat_are_not_taken_for_views_from_el
         scans.append(cv2.remap(scan, place + bent, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT))
     # Any freer model fits what is left a good deal better, in every overlap alike: as if a thousand matches said so.
     assert compositor.register(scans).model == "euclidean"
+
+
+def test_errors_that_neighbours_share_count_as_few():
+    rng = np.random.default_rng(2)
+    camera = Camera("one", (640, 480), 600.0, (319.5, 239.5), np.eye(3))
+    points = rng.uniform(0, 400, (300, 2))
+    noisy, bent = rng.normal(0, 1, (300, 2)), np.column_stack([np.sin(points[:, 0] / 100), np.cos(points[:, 1] / 100)])
+    told = [independent_matches(Match(0, 1, points, points + errors, np.eye(3), 300), camera, camera) for errors in (noisy, bent)]
+    assert told[0] == 30  # as many as any pair counts for
+    assert 1 <= told[1] < 5  # two or three waves fit into the overlap
+    behind = dataclasses.replace(camera, rotation=np.diag([-1.0, 1, -1]))
+    assert independent_matches(Match(0, 1, points, points, np.eye(3), 300), camera, behind) == 30
 
 
 def test_what_a_mask_hides_does_not_stretch_deep_pixels():

@@ -113,17 +113,18 @@ def independent_matches(match: Match, first: Camera, second: Camera) -> float:
     """
     rows = np.linspace(0, match.inliers - 1, min(SAMPLE, match.inliers)).round().astype(int)
     seen, told = see(second, ray_directions(first, match.points_first[rows]))
+    most = float(min(match.inliers, INDEPENDENT))
+    if np.count_nonzero(told) < FEW:
+        return most
     points, errors = match.points_second[rows][told], (seen - match.points_second[rows])[told]
     squared = (errors**2).sum(axis=1)
-    usual = squared <= OUTLYING**2 * np.median(squared) if len(squared) else told
+    usual = squared <= OUTLYING**2 * np.median(squared)
     points, errors, squared = points[usual], errors[usual], squared[usual]
-    if len(points) < FEW:
-        return float(min(match.inliers, INDEPENDENT))
     apart = ((points[:, None] - points[None]) ** 2).sum(axis=2) + np.diag(np.full(len(points), np.inf))
     nearest = apart.argmin(axis=1)
     alike = float((errors * errors[nearest]).sum() / max(float(squared.sum()), 1e-12))
     length = float(apart.min(axis=1).mean()) / np.log(np.clip(alike, 1e-3, 0.999)) ** 2
-    return float(np.clip(np.prod(np.ptp(points, axis=0)) / (2 * np.pi * max(length, 1e-9)), 1, min(match.inliers, INDEPENDENT)))
+    return float(np.clip(np.prod(np.ptp(points, axis=0)) / (2 * np.pi * max(length, 1e-9)), min(1.0, most), most))
 
 
 def choose(
