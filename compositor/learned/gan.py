@@ -3,7 +3,8 @@
 The judge compares pairs, a real and a made picture, and its slope is held down at both (Huang and others, «The GAN is dead; long live the
 GAN!», NeurIPS 2024): with that a plain training converges. All that the judge sees is varied at random, alike for real and made pictures,
 so that it cannot learn few pictures by heart (Zhao and others, «Differentiable augmentation», NeurIPS 2020). With classes, both are told
-which one it is (Miyato & Koyama, ICLR 2018).
+which one it is (Miyato & Koyama, ICLR 2018); what a picture is made of speaks at every size (Chen and others, «On self modulation for
+generative adversarial networks», ICLR 2019). One look of the judge serves both networks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import copy
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from torch.nn import functional
 
 from compositor.errors import OptionError
 from compositor.learned.average import follow
-from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, growing
+from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels
 from compositor.learned.collection import Collection
 from compositor.learned.device import choose_device
 from compositor.learned.learner import seeded
@@ -37,8 +38,14 @@ from compositor.options import GanOptions
 __all__ = ["KIND", "Gan", "GanShape", "GanTraining", "Generator", "Judge"]
 
 KIND = "a picture generator"
-EVERY = 4
-"""Steps between those that hold down the judge's slope, which costs twice a step; it then counts as often more."""
+EVERY = 8
+"""Steps between those that hold down the judge's slope, which costs as much as a step; it then counts as often more."""
+CLASSES = 0.3
+"""Length of what tells a class beside that of the random numbers: where it drowns them, a class becomes one picture."""
+WARMING = 50
+"""Steps over which the learning rate rises."""
+STEEPEST = 12.0
+"""Difference of two scores beyond which the generator's slope grows no more."""
 AT_ONCE = 256
 """Pictures that are made at a time."""
 
@@ -62,11 +69,12 @@ class Generator(nn.Module):
     def __init__(self, shape: GanShape) -> None:
         super().__init__()
         self.shape = shape
-        widths = shape.widths()
+        widths, told = [*shape.widths()[::-1], FINEST], 2 * shape.numbers
         self.classes = nn.Embedding(shape.classes, shape.numbers)
-        self.enter = nn.Linear(2 * shape.numbers, widths[-1] * SMALLEST**2)
-        self.stages = nn.ModuleList([_Grow(before, after) for before, after in pairwise(widths[::-1])])
-        self.finest, self.leave = growing(widths[0], FINEST), nn.Conv2d(FINEST, 3, 3, padding=1)
+        self.enter = nn.Linear(told, widths[0] * SMALLEST**2)
+        last = len(widths) - 2  # at full size, where each costs most, there is one convolution only
+        self.stages = nn.ModuleList([_Grow(a, b, told, refined=k < last) for k, (a, b) in enumerate(pairwise(widths))])
+        self.norm, self.leave = _Told(FINEST, told), nn.Conv2d(FINEST, 3, 3, padding=1)
 
     def forward(self, numbers: Tensor, labels: Tensor) -> Tensor:
         """Pictures.
@@ -83,29 +91,48 @@ class Generator(nn.Module):
         (b, 3, s, s) float32
             -1..1.
         """
-        told = torch.cat([numbers, self.classes(labels)], 1)
-        maps = self.enter(told).view(len(numbers), -1, SMALLEST, SMALLEST)
+        classes = functional.normalize(self.classes(labels)) * (CLASSES * math.sqrt(self.shape.numbers))
+        told = torch.cat([numbers, classes], 1)
+        maps = self.enter(told).view(len(numbers), -1, SMALLEST, SMALLEST).contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
-            maps = stage(maps)
-        maps = self.finest(functional.leaky_relu(maps, 0.2))
-        return torch.tanh(self.leave(functional.leaky_relu(maps, 0.2)))
+            maps = stage(maps, told)
+        return torch.tanh(self.leave(self.norm(maps, told)))
+
+
+class _Told(nn.Module):
+    """Groups of channels normalised, then scaled and shifted by what the picture is made of, then bent."""
+
+    def __init__(self, channels: int, told: int) -> None:
+        super().__init__()
+        self.norm, self.tell = nn.GroupNorm(max(1, channels // 16), channels, affine=False), nn.Linear(told, 2 * channels)
+        with torch.no_grad():
+            self.tell.weight.mul_(0.3)
+            self.tell.bias.zero_()
+
+    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
+        """Maps of the same size."""
+        scale, shift = self.tell(told)[:, :, None, None].chunk(2, 1)
+        return functional.leaky_relu(self.norm(maps) * (1 + scale) + shift, 0.2)
 
 
 class _Grow(nn.Module):
-    """Twice the resolution."""
+    """Twice the resolution: convolved where that is cheap, then enlarged smoothly, so that no grid arises."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, told: int, *, refined: bool) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(max(1, before // 16), before)
-        self.grow = growing(before, after)
+        self.enter, self.change = _Told(before, told), nn.Conv2d(before, after, 3, padding=1)
+        self.again, self.refine = (_Told(after, told), nn.Conv2d(after, after, 3, padding=1)) if refined else (None, None)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
         """Maps of twice the size."""
-        return torch.as_tensor(self.grow(functional.leaky_relu(self.norm(maps), 0.2)))
+        maps = functional.interpolate(self.change(self.enter(maps, told)), scale_factor=2, mode="bilinear", align_corners=False)
+        return maps if self.again is None or self.refine is None else maps + self.refine(self.again(maps, told))
 
 
 class Judge(nn.Module):
     """Tells real pictures from made ones: a score for each, higher for real.
+
+    No picture's score depends on another's, which ``GanTraining`` relies on.
 
     Parameters
     ----------
@@ -121,10 +148,12 @@ class Judge(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], widths[-1], 3, padding=1), nn.LeakyReLU(0.2), nn.Flatten())
         self.answer = nn.Linear(widths[-1] * SMALLEST**2, 128)
         self.classes = nn.Embedding(shape.classes, 128)
+        nn.init.normal_(self.classes.weight, std=0.5)
 
     def forward(self, pictures: Tensor, labels: Tensor) -> Tensor:
         """(b,) float32 for pictures (b, 3, s, s), -1..1, of classes (b,)."""
-        return torch.as_tensor((self.answer(self.layers(pictures)) * self.classes(labels)).sum(1) / math.sqrt(128))
+        # One answer for all and one for each class: with the second alone every class would soon have but one picture.
+        return torch.as_tensor((self.answer(self.layers(pictures)) * (1 + self.classes(labels))).sum(1) / math.sqrt(128))
 
 
 class GanTraining(MakerLearner):
@@ -167,44 +196,52 @@ class GanTraining(MakerLearner):
         real, labels, draws = batch.pictures, batch.labels, batch.draws
         falling = 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * iteration / self.options.iterations - 1)))  # from half-way on
         for optimizer in (self.judge_optimizer, self.generator_optimizer):
-            optimizer.param_groups[0]["lr"] = self.options.rate * max(falling, 0.05)
-        judged = self._teach_judge(iteration, real, labels, draws)
-        made = self._make(len(real), labels, draws)
-        self.judge.requires_grad_(False)
-        with torch.no_grad():
-            score = self.judge(vary(real, draws), labels)
-        better = self.judge(vary(made, draws), labels) - score
-        self.judge.requires_grad_(True)
-        loss = functional.softplus(-better).mean()
-        self._learn(self.generator_optimizer, self.generator, loss)
-        follow(self.average, self.generator, iteration)
-        return {"generator": float(loss.detach()), **judged}
+            optimizer.param_groups[0]["lr"] = self.options.rate * max(falling, 0.05) * min(1.0, (iteration + 1) / WARMING)
+        made = vary(self._make(len(real), labels, draws), draws)
+        real = vary(real, draws)
+        judged, uphill = self._teach_judge(iteration, real, made.detach(), labels)
+        self._learn(self.generator_optimizer, self.generator, lambda: made.backward(uphill))
+        follow(self.average, self.generator, iteration, kept=1.0)  # over a ninth of all steps so far
+        return judged
 
-    def _teach_judge(self, iteration: int, real: Tensor, labels: Tensor, draws: torch.Generator) -> dict[str, float]:
-        """One step of the judge."""
-        with torch.no_grad():
-            made = self._make(len(real), labels, draws)
-        held = iteration % EVERY == 0
-        seen = [vary(pictures, draws).detach().requires_grad_(held) for pictures in (real, made)]
-        scores = [self.judge(pictures, labels) for pictures in seen]
-        better = scores[0] - scores[1]
+    def _teach_judge(self, iteration: int, real: Tensor, made: Tensor, labels: Tensor) -> tuple[dict[str, float], Tensor]:
+        """One step of the judge; the losses, and the slope of the generator's loss at what it made.
+
+        Both losses are functions of how much better a real picture was found than the made one beside it, so their slopes at the made one
+        differ by a factor only, and the judge need not look again for the generator.
+        """
+        made = made.requires_grad_()
+        both, labelled = torch.cat([real, made]).contiguous(memory_format=torch.channels_last), torch.cat([labels, labels])
+        better = torch.sub(*self.judge(both, labelled).chunk(2))
         loss = functional.softplus(-better).mean()
-        if held:
-            slopes = torch.autograd.grad(scores[0].sum() + scores[1].sum(), seen, create_graph=True)
-            loss = loss + EVERY * self.options.slope / 2 * sum(slope.square().sum((1, 2, 3)).mean() for slope in slopes)
-        self._learn(self.judge_optimizer, self.judge, loss)
+
+        def backward() -> None:
+            loss.backward()
+            if iteration % EVERY == 0:
+                self._hold(both.detach(), labelled)
+
+        self._learn(self.judge_optimizer, self.judge, backward)
+        better = better.detach()
         self.told += 0.02 * (float((better > 0).float().mean()) - self.told)
-        return {"judge": float(functional.softplus(-better).mean().detach())}
+        told = {"generator": float(functional.softplus(better).mean()), "judge": float(loss.detach())}
+        slope = torch.zeros_like(made) if made.grad is None else made.grad
+        return told, slope * -better.clamp(-STEEPEST, STEEPEST).exp()[:, None, None, None]
+
+    def _hold(self, pictures: Tensor, labels: Tensor) -> None:
+        """Add to the judge's gradients what holds its slope down."""
+        pictures = pictures.requires_grad_()
+        (slope,) = torch.autograd.grad(self.judge(pictures, labels).sum(), pictures, create_graph=True)
+        (EVERY * self.options.slope * slope.square().sum((1, 2, 3)).mean()).backward()  # half of each kind's mean, of two kinds
 
     def _make(self, count: int, labels: Tensor, draws: torch.Generator) -> Tensor:
         """Pictures of random numbers."""
         numbers = torch.randn((count, self.shape.numbers), generator=draws).to(self.device)
         return torch.as_tensor(self.generator(numbers, labels))
 
-    def _learn(self, optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
-        """One step down a loss."""
+    def _learn(self, optimizer: torch.optim.Optimizer, network: nn.Module, backward: Callable[[], None]) -> None:
+        """One step down the gradients that ``backward`` adds."""
         optimizer.zero_grad()
-        loss.backward()
+        backward()
         average_gradients(network.parameters())
         if math.isfinite(float(nn.utils.clip_grad_norm_(network.parameters(), 10.0))):
             optimizer.step()
