@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import cv2
 import imagecodecs
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from compositor.cli.entry import run
 from compositor.errors import OptionError
@@ -24,12 +26,13 @@ from compositor.learned import Gan, Vae, train_gan, train_vae
 from compositor.learned.batches import as_tensor, draw_batch, sheet
 from compositor.learned.collection import Collection
 from compositor.learned.gan import KIND as GAN
+from compositor.learned.gan import GanShape, GanTraining, Generator, Judge
 from compositor.learned.labelled import square
 from compositor.learned.vae import KIND as VAE
 from compositor.learned.vae import VaeTraining
 from compositor.learned.vary import vary
 from compositor.learned.weights import WeightsError, read_weights, write_weights
-from compositor.options import VaeOptions
+from compositor.options import GanOptions, VaeOptions
 
 SMALL = {"iterations": 4, "report_every": 2, "batch": 4, "channels": 16, "threads": 1, "device": "cpu"}
 
@@ -202,6 +205,40 @@ def test_variation_keeps_size_and_lets_gradients_through():
     varied.sum().backward()
     assert (pictures.grad != 0).any()
     torch.testing.assert_close(varied, vary(pictures, torch.Generator().manual_seed(0)))
+
+
+def test_one_look_of_the_judge_gives_the_generator_its_own_slope(folder):
+    """What the generator learns from is the slope of its loss, as if the judge had looked for it alone."""
+    learned, _ = Collection.read(folder, 32)
+    training = GanTraining(GanOptions.of({"channels": 16, "seed": 3}), "cpu", 2)
+    batch, again = (draw_batch(learned, 1, size=4, seed=0, device="cpu") for _ in range(2))
+    numbers = torch.randn((4, training.shape.numbers), generator=again.draws)
+    generator, judge = copy.deepcopy(training.generator), copy.deepcopy(training.judge)
+    made, real = (vary(pictures, again.draws) for pictures in (generator(numbers, again.labels), again.pictures))
+    functional.softplus(judge(real, again.labels) - judge(made, again.labels)).mean().backward()
+    training.step(1, batch)
+    for found, right in zip(training.generator.parameters(), generator.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, right.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_numbers_decide_a_picture_more_than_its_class_does():
+    """At the beginning; where a class drowns them, all its pictures become one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Generator(GanShape(channels=16, classes=6))
+    numbers = torch.randn((6, 1, 64), generator=torch.Generator().manual_seed(0)).expand(6, 6, 64)
+    with torch.no_grad():
+        made = network(numbers.reshape(36, 64), torch.arange(6).repeat(6)).reshape(6, 6, -1)
+    assert made.var(0).mean() > 2 * made.var(1).mean()
+
+
+@pytest.mark.parametrize(("size", "channels"), [(32, 33), (64, 24), (256, 16)])
+def test_generator_and_judge_are_made_at_any_size(size, channels):
+    shape = GanShape(size=size, channels=channels, classes=1)
+    with torch.no_grad():
+        made = Generator(shape)(torch.zeros(2, 64), torch.zeros(2, dtype=torch.int64))
+        assert made.shape == (2, 3, size, size)
+        assert Judge(shape)(made, torch.zeros(2, dtype=torch.int64)).shape == (2,)
 
 
 def test_batches_depend_on_their_number_only(folder):

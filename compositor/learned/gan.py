@@ -104,7 +104,8 @@ class _Told(nn.Module):
 
     def __init__(self, channels: int, told: int) -> None:
         super().__init__()
-        self.norm, self.tell = nn.GroupNorm(max(1, channels // 16), channels, affine=False), nn.Linear(told, 2 * channels)
+        groups = math.gcd(channels, max(1, channels // 16))  # of about sixteen channels, whatever their number
+        self.norm, self.tell = nn.GroupNorm(groups, channels, affine=False), nn.Linear(told, 2 * channels)
         with torch.no_grad():
             self.tell.weight.mul_(0.3)
             self.tell.bias.zero_()
@@ -121,7 +122,8 @@ class _Grow(nn.Module):
     def __init__(self, before: int, after: int, told: int, *, refined: bool) -> None:
         super().__init__()
         self.enter, self.change = _Told(before, told), nn.Conv2d(before, after, 3, padding=1)
-        self.again, self.refine = (_Told(after, told), nn.Conv2d(after, after, 3, padding=1)) if refined else (None, None)
+        self.again = _Told(after, told) if refined else None
+        self.refine = nn.Conv2d(after, after, 3, padding=1) if refined else None
 
     def forward(self, maps: Tensor, told: Tensor) -> Tensor:
         """Maps of twice the size."""
