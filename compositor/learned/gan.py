@@ -44,6 +44,8 @@ CLASSES = 0.3
 """Length of what tells a class beside that of the random numbers: where it drowns them, a class becomes one picture."""
 WARMING = 50
 """Steps over which the learning rate rises."""
+LEAST = 0.01
+"""Share of the learning rate that is left in the end: while it is high, colours and contrast of what is made wander."""
 STEEPEST = 12.0
 """Difference of two scores beyond which the generator's slope grows no more."""
 AT_ONCE = 256
@@ -196,9 +198,9 @@ class GanTraining(MakerLearner):
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Teach the judge, then the generator; the losses."""
         real, labels, draws = batch.pictures, batch.labels, batch.draws
-        falling = 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * iteration / self.options.iterations - 1)))  # from half-way on
+        falling = 0.5 * (1 + math.cos(math.pi * iteration / self.options.iterations))
         for optimizer in (self.judge_optimizer, self.generator_optimizer):
-            optimizer.param_groups[0]["lr"] = self.options.rate * max(falling, 0.05) * min(1.0, (iteration + 1) / WARMING)
+            optimizer.param_groups[0]["lr"] = self.options.rate * max(falling, LEAST) * min(1.0, (iteration + 1) / WARMING)
         made = vary(self._make(len(real), labels, draws), draws)
         real = vary(real, draws)
         judged, uphill = self._teach_judge(iteration, real, made.detach(), labels)

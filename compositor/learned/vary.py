@@ -13,9 +13,9 @@ __all__ = ["vary"]
 
 SHIFTED, HIDDEN = 0.125, 0.5
 """Shares of a side: by how much pictures are shifted at most, and how long a hidden square is."""
-LIGHT, SATURATION, CONTRAST = 0.2, 0.4, 0.2
+LIGHT, SATURATION, CONTRAST = 0.2, 0.2, 0.2
 """By how much these change at most. What is varied is told less well, and so learned less well: with two and a half times as much, pictures
-came out flatter than real ones and differed more in brightness."""
+came out flatter and duller than real ones and differed more in brightness."""
 
 
 def vary(pictures: Tensor, draws: torch.Generator) -> Tensor:

@@ -97,7 +97,7 @@ class GanOptions(GeneratorOptions):
     report_every: int = option(500, "Steps between reports; each shows what is made and saves a checkpoint.", low=1)
     batch: int = option(16, "Pictures that a step learns from.", low=2, high=65_536)
     channels: int = option(24, "Channels of the networks at half size; they double as sides halve again, up to 192.", low=16, high=512)
-    rate: float = option(0.002, "Learning rate; it falls to a twentieth over the second half.", low=1e-7, high=1.0)
+    rate: float = option(0.002, "Learning rate after the first steps; it falls to a hundredth by the last one.", low=1e-7, high=1.0)
     numbers: int = option(64, "Random numbers that a picture is made of.", low=1, high=4096)
     slope: float = option(0.01, "How hard the judge's slope is held down: more is steadier, less is sharper.", low=0.0, high=1000.0)
 
