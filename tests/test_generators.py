@@ -209,8 +209,8 @@ def test_variation_keeps_size_and_lets_gradients_through():
 
 def test_one_look_of_the_judge_gives_the_generator_its_own_slope(folder):
     """What the generator learns from is the slope of its loss, as if the judge had looked for it alone."""
-    learned, _ = Collection.read(folder, 32)
-    training = GanTraining(GanOptions.of({"channels": 16, "seed": 3}), "cpu", 2)
+    learned, held_out = Collection.read(folder, 32)
+    training = GanTraining(GanOptions.of({"channels": 16, "seed": 3}), "cpu", learned, held_out)
     batch, again = (draw_batch(learned, 1, size=4, seed=0, device="cpu") for _ in range(2))
     numbers = torch.randn((4, training.shape.numbers), generator=again.draws)
     generator, judge = copy.deepcopy(training.generator), copy.deepcopy(training.judge)
