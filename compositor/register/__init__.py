@@ -158,8 +158,8 @@ def look(
         looks, insist = [features[i] for i in inner], options.local_alignment == "mesh"
         bent, local = align_locally([cameras[i] for i in inner], looks, pool, insist=insist)
         cameras |= zip(inner, bent, strict=True)
-        bent_agreed = agreement(cameras, found.verdicts)
-        agreed = bent_agreed if bent_agreed.share >= SHEET else agreed
+        if local and (closed := agreement(cameras, found.verdicts)).share >= SHEET:
+            agreed = closed
     saved = {photos[i].name: found.saved[i] for i in used if i in found.saved}
     every = [*left_out, *named(solution.left_out, photos, order)]
     return dataclasses.replace(registration_of(solution, cameras, every, agreed, saved), local=local)

@@ -123,8 +123,9 @@ def independent_matches(match: Match, first: Camera, second: Camera) -> float:
     apart = ((points[:, None] - points[None]) ** 2).sum(axis=2) + np.diag(np.full(len(points), np.inf))
     nearest = apart.argmin(axis=1)
     alike = float((errors * errors[nearest]).sum() / max(float(squared.sum()), 1e-12))
-    length = float(apart.min(axis=1).mean()) / np.log(np.clip(alike, 1e-3, 0.999)) ** 2
-    return float(np.clip(np.prod(np.ptp(points, axis=0)) / (2 * np.pi * max(length, 1e-9)), min(1.0, most), most))
+    squared_length = float(apart.min(axis=1).mean()) / np.log(np.clip(alike, 1e-3, 0.999)) ** 2
+    area = float(np.prod(np.ptp(points, axis=0)))
+    return float(np.clip(area / (2 * np.pi * max(squared_length, 1e-9)), min(1.0, most), most))
 
 
 def choose(
