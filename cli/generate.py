@@ -9,6 +9,7 @@ import click
 
 from compositor.cli.console import Console, console_options
 from compositor.cli.options import options_from
+from compositor.errors import OptionError
 from compositor.options import GenerateOptions
 
 EXAMPLES = """\b
@@ -31,12 +32,14 @@ LEG, PAUSE = 12, 80
 def generate(console: Console, /, weights: str, output: str, overwrite: bool, of: str | None, **options: Any) -> int:
     """Make pictures with a network that «train gan» or «train vae» trained; needs the extra «learned»."""
     from compositor.images import check_output, write_image
-    from compositor.images.animation import check_animation, write_animation
+    from compositor.images.animation import ENDINGS, check_animation, write_animation
     from compositor.learned.generators import load_generator, sheet
 
     wanted = GenerateOptions.of(options)
     if wanted.walk:
         check_animation(output, overwrite=overwrite)
+    elif os.path.splitext(output)[1].lower() in ENDINGS:
+        raise OptionError(f"{output}: a sheet does not move; give walk=6 too, or a name that ends in .png")
     else:
         check_output(output, overwrite=overwrite)
     generator = load_generator(weights, device=wanted.device)

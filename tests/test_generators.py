@@ -269,6 +269,8 @@ def test_generate_writes_sheets_and_walks(trained, tmp_path, capsys):
         assert 2 <= walk.n_frames <= 24  # equal neighbours are one frame
     assert run(["generate", "--weights", weights, "-o", str(tmp_path / "walk.png"), "--walk", "2"]) == 2
     assert ".gif" in capsys.readouterr().err
+    assert run(["generate", "--weights", weights, "-o", str(tmp_path / "sheet.mp4")]) == 2
+    assert "--walk 6" in capsys.readouterr().err
     assert run(["generate", "--weights", weights, "-o", str(tmp_path / "other.gif"), "--walk", "2", "--count", "5"]) == 2
     assert "--count 5" in capsys.readouterr().err
     assert run(["generate", "--weights", str(tmp_path / "none"), "-o", str(tmp_path / "other.gif"), "--walk", "2"]) == 2
@@ -323,5 +325,5 @@ def test_only_the_first_of_several_processes_tells(folder, tmp_path, monkeypatch
 
 
 def test_weights_of_one_kind_are_no_weights_of_another(trained):
-    with pytest.raises(WeightsError, match="does not hold a picture generator"):
+    with pytest.raises(WeightsError, match="needed is a picture generator"):
         Gan.load(trained / "vae.safetensors")

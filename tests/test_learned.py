@@ -359,7 +359,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="another network"):
         Refiner.load(path)
     write_weights(path, {"one": torch.zeros(3)}, {"kind": "a seam critic"}, overwrite=True)
-    with pytest.raises(WeightsError, match="does not hold a seam refiner"):
+    with pytest.raises(WeightsError, match="needed is a seam refiner"):
         Refiner.load(path)
 
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from compositor.errors import OutputError
 from compositor.images.files import check_place, printable, write_atomically
 
-__all__ = ["check_animation", "write_animation"]
+__all__ = ["ENDINGS", "check_animation", "write_animation"]
+
+ENDINGS = (".gif", ".mp4")
 
 CODEC = "mp4v"
 """MPEG-4, which OpenCV's own builds can write; H.264 they leave to the system."""
@@ -30,7 +32,7 @@ def check_animation(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     OutputError
         The ending is another than .gif or .mp4, this build of OpenCV writes no MP4, or ``check_place`` refuses the place.
     """
-    if (ending := Path(path).suffix.lower()) not in (".gif", ".mp4"):
+    if (ending := Path(path).suffix.lower()) not in ENDINGS:
         raise OutputError(f"{printable(path)}: animations are written as .gif or .mp4; give such a name", path=path)
     check_place(path, overwrite=overwrite)
     if ending == ".mp4":

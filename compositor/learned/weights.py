@@ -126,7 +126,8 @@ def read_weights(path: str | os.PathLike[str], *, kind: str | tuple[str, ...]) -
         except (ValueError, KeyError, TypeError, struct.error, SafetensorError) as error:
             raise WeightsError(f"is no file of weights ({type(error).__name__}); {ADVICE}") from error
         if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") not in kinds:
-            raise WeightsError(f"does not hold {' or '.join(kinds)} of format {FORMAT}; {ADVICE}")
+            found = f"{record.get('kind')} of format {record.get('format')}" if isinstance(record, dict) else "something else"
+            raise WeightsError(f"holds {found}, needed is {' or '.join(kinds)} of format {FORMAT}; {ADVICE}")
         if record.get("sha256") != digest_of(tensors):
             raise WeightsError("its numbers are not those that were written (SHA-256 differs); copy it again")
         return tensors, record
