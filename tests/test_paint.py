@@ -10,14 +10,16 @@ import compositor
 
 torch = pytest.importorskip("torch")
 
-from compositor.learned.style import Painter, RandomFeatures, _joined, _plain, _split, _tiles  # noqa: E402
+from compositor.learned.likeness import RandomFeatures, _plain  # noqa: E402
+from compositor.learned.style import Painter, _joined, _split, _tiles  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
     """Enough to see what is asked here, on pictures so small that they need a smaller coarsest size to have two."""
-    for name, value in {"SMALLEST": 24, "STEPS": 12, "FEWEST": 6, "SORTED": 16_000, "SAMPLES": 1024}.items():
+    for name, value in {"SMALLEST": 24, "STEPS": 12, "FEWEST": 6, "SAMPLES": 1024}.items():
         monkeypatch.setattr(f"compositor.learned.style.{name}", value)
+    monkeypatch.setattr("compositor.learned.likeness.SORTED", 16_000)
 
 
 def scene(height=48, width=72):
@@ -77,7 +79,7 @@ def test_a_large_brush_enlarges_no_more_of_the_style_than_is_looked_at(monkeypat
         sizes.append(max(size))
         return resize(x, size, **how)
 
-    monkeypatch.setattr("compositor.learned.style.F.interpolate", interpolate)
+    monkeypatch.setattr("compositor.learned.likeness.F.interpolate", interpolate)
     made = paint(scene(), stripes(), brush=10.0)
     assert max(sizes) <= 100  # not the 588 px at which the style is shown
     assert np.isfinite(made).all()
