@@ -15,6 +15,7 @@ from compositor.options import (
     GanOptions,
     HarmonizerOptions,
     LearnOptions,
+    PainterOptions,
     TrainOptions,
     VaeOptions,
 )
@@ -106,6 +107,16 @@ add_training(
 remember of one, compositor.learned.Vae tells in Python.""",
     "compositor train vae pictures/ -o codes.safetensors -v",
     "compositor train vae pictures/ -o codes.safetensors --size 64 --beta 2",
+)
+add_training(
+    "painter",
+    PainterOptions,
+    PHOTOS,
+    "Train a network that paints pictures in one style.",
+    f"""«style --weights» then paints any picture in a moment. What photos show matters little, so few will do. {SCENES} Every report shows
+what is painted in a picture beside the weights (.samples.png).""",
+    "compositor train painter photos/ --style painting.jpg -o painter.safetensors -v",
+    "compositor train painter photos/ --style etchings/ -o painter.safetensors --brush 0.5 --detail 0.8",
 )
 add_training(
     "classifier",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from compositor.learned.grouping import group
     from compositor.learned.harmonizer import Harmonizer
     from compositor.learned.perception import Perception
+    from compositor.learned.painter import TrainedPainter
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.style import paint
     from compositor.learned.train import (
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         train_encoder,
         train_gan,
         train_harmonizer,
+        train_painter,
         train_refiner,
         train_vae,
     )
@@ -35,6 +37,7 @@ __all__ = [
     "Perception",
     "Refined",
     "Refiner",
+    "TrainedPainter",
     "Vae",
     "cluster",
     "group",
@@ -43,6 +46,7 @@ __all__ = [
     "train_encoder",
     "train_gan",
     "train_harmonizer",
+    "train_painter",
     "train_refiner",
     "train_vae",
 ]
@@ -55,6 +59,7 @@ _HOMES = {
     "Perception": "perception",
     "Refined": "refiner",
     "Refiner": "refiner",
+    "TrainedPainter": "painter",
     "Vae": "vae",
     "cluster": "clustering",
     "group": "grouping",
@@ -63,6 +68,7 @@ _HOMES = {
     "train_encoder": "train",
     "train_gan": "train",
     "train_harmonizer": "train",
+    "train_painter": "train",
     "train_refiner": "train",
     "train_vae": "train",
 }

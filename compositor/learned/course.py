@@ -70,8 +70,8 @@ class Course:
 
     def asked(self, learned: Pictures, held_out: Pictures) -> Record:
         """All that decides what the weights become; a checkpoint of a training that was asked for something else is refused."""
-        # Where an encoder lies is nobody's business and may change; which it is, its SHA-256 tells.
-        passing = ("threads", "device", "encoder")
+        # Where an encoder or a style lies is nobody's business and may change; which it is, its SHA-256 tells.
+        passing = ("threads", "device", "encoder", "style")
         lasting = {name: value for name, value in dataclasses.asdict(self.options).items() if name not in passing}
         record: Record = {"options": lasting, "device": self.device, "computing_threads": self.computing}
         # What is measured on may decide when something begins.

@@ -10,13 +10,14 @@ from compositor.learned.gan import GanTraining
 from compositor.learned.harmonizing import HarmonizerTraining
 from compositor.learned.labelled import Labelled
 from compositor.learned.loop import Trainer
+from compositor.learned.painting import PainterTraining, Subjects
 from compositor.learned.photographs import CONFUSION, SAMPLES, Photographs
 from compositor.learned.recognition import Recognition
 from compositor.learned.training import Training
 from compositor.learned.vae import VaeTraining
-from compositor.options import ClassifierOptions, EncoderOptions, GanOptions, HarmonizerOptions, TrainOptions, VaeOptions
+from compositor.options import ClassifierOptions, EncoderOptions, GanOptions, HarmonizerOptions, PainterOptions, TrainOptions, VaeOptions
 
-__all__ = ["train_classifier", "train_encoder", "train_gan", "train_harmonizer", "train_refiner", "train_vae"]
+__all__ = ["train_classifier", "train_encoder", "train_gan", "train_harmonizer", "train_painter", "train_refiner", "train_vae"]
 
 NEW_PICTURES = """\
 Meant for new pictures in the manner of those it learned from, and for looking at what was learned. What it makes is invented, however much
@@ -91,6 +92,18 @@ train_vae = Trainer(
     called="the autoencoder",
     meant=NEW_PICTURES,
     measured=UNSEEN,
+    also=(SAMPLES,),
+)
+train_painter = Trainer(
+    name="painter",
+    options=PainterOptions,
+    read=Subjects.read,
+    learner=PainterTraining.prepared,
+    called="a painter",
+    meant="""\
+Meant for painting pictures in the manner of the pictures named below, in one pass; it sees pictures that were given the style's colours,
+which are in the file. Strokes have a size in px: a large picture gets more of them, not larger ones.""",
+    measured="parts of photos that were not learned from",
     also=(SAMPLES,),
 )
 train_classifier = Trainer(

@@ -27,6 +27,7 @@ from compositor.options.training import (
     GeneratorOptions,
     HarmonizerOptions,
     LearnOptions,
+    PainterOptions,
     TrainOptions,
     VaeOptions,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "ModelMethod",
     "MosaicOptions",
     "Options",
+    "PainterOptions",
     "PasteOptions",
     "PictureSize",
     "PrecisionMethod",
