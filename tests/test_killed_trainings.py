@@ -24,6 +24,7 @@ TRAININGS = {
     "classifier": ["--batch", "2", "--size", "32", "--start", "scratch"],
     "gan": ["--batch", "2", "--channels", "16"],
     "vae": ["--batch", "2", "--channels", "16", "--numbers", "8"],
+    "painter": ["--batch", "1", "--size", "64", "--channels", "4", "--measured", "1", "--style", "{folder}/a"],
     "refiner": ["--scenes", "1", "--tiles", "1", "--measured", "1"],
     "harmonizer": ["--crops", "1", "--things", "2", "--measured", "1", "--batch", "2"],
 }
@@ -67,7 +68,7 @@ def train(arguments: list[str], files: int = 0) -> None:
 def test_a_killed_training_goes_on_to_the_same_bytes(name, folder, tmp_path, processes):
     """Killed in the middle of a checkpoint or just behind one, then at some moment."""
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
-    command = ["train", name, str(folder), *TRAININGS[name], *SHORT, "-o"]
+    command = ["train", name, str(folder), *(word.format(folder=folder) for word in TRAININGS[name]), *SHORT, "-o"]
     first = processes.Process(target=train, args=([*command, str(killed)], 5))
     first.start()
     began = time.monotonic()

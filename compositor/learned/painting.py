@@ -1,8 +1,9 @@
 """A training of a painter: parts of photos, given the style's colours, are painted so that their patches become those of the style.
 
 It learns from the terms that painting by descent goes down: at three sizes the sliced Wasserstein distance between random features of what
-was painted and of the style, where the style has such colours; and the lines, colours and plain areas that are to stay. Features and
-directions are drawn anew at every step, from its number.
+was painted and of the style, where the style has such colours; and the lines, colours and plain areas that are to stay. Other than there,
+features see colours less their average nearby: a part of a photo has not all colours of the style, and how far it is from them would
+drown what can be learned. Features and directions are drawn anew at every step, from its number.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ WINDOW = 256
 SIZES = (1, 2, 4)
 """By which pictures are shrunk to compare them."""
 SAMPLES = 2048
-"""Places of the style that stand for all."""
+"""Places of what was painted that are compared, with as many of the style."""
 MEASURED_SEED = 2**64
 """Seed of what reports are measured on."""
 PICTURED = 8
@@ -185,15 +186,13 @@ class PainterTraining(NetworkLearner[Lesson]):
         features = RandomFeatures(draws, painted.device)
         total = painted.new_zeros(())
         for factor in SIZES:
-            made, own = (resized(one, [length // factor for length in one.shape[2:]]) for one in (painted, style))
-            with torch.no_grad():
-                mine, theirs = (smooth(one).transpose(0, 1).flatten(1).T for one in (made, own))
-                places = torch.randint(len(theirs), (SAMPLES,), generator=draws).to(own.device)
-                seen = torch.randint(len(mine), (SAMPLES,), generator=draws).to(own.device)
-                places = places[partners(mine[seen], theirs[places])]
-                wanted = [maps[0].flatten(1)[:, places] for maps in features(own)]
-            for maps, patches in zip(features(made), wanted, strict=True):
-                total = total + apart(maps.transpose(0, 1).flatten(1), patches, draws)
+            made, own = (resized(one, [length // factor for length in one.shape[2:]]).contiguous() for one in (painted, style))
+            colors, models = smooth(made), smooth(own)
+            mine, theirs = (_rows(one.detach()) for one in (colors, models))
+            seen, places = (torch.randint(len(rows), (SAMPLES,), generator=draws).to(made.device) for rows in (mine, theirs))
+            places = places[partners(mine[seen], theirs[places])]
+            for found, wanted in zip(features(made - colors), features(own - models), strict=True):
+                total = total + apart(_rows(found)[seen].T, _rows(wanted)[places].T, draws)
         return total / len(SIZES)
 
     def _window(self, draws: torch.Generator) -> Tensor:
@@ -232,6 +231,11 @@ def _palette(styles: tuple[Photograph, ...]) -> NDArray[np.uint8]:
         colors = style.pixels.reshape(-1, 3)
         parts.append(colors[np.linspace(0, len(colors) - 1, count).round().astype(int)])
     return np.concatenate(parts)
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """What maps (b, c, h, w) tell of every place, (b * h * w, c)."""
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _floats(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -118,11 +118,11 @@ class PainterOptions(LearnOptions):
     """How a painter is trained."""
 
     style: str = option("", "The style: a picture, or a folder of pictures in one style.")
-    iterations: int = option(1500, "Steps of training; how long one takes is shown while training.", low=1)
+    iterations: int = option(1000, "Steps of training; how long one takes is shown while training.", low=1)
     report_every: int = option(100, "Steps between reports; each shows what is painted and saves a checkpoint.", low=1)
-    batch: int = option(4, "Parts of photos that a step learns from.", low=1, high=4096)
+    batch: int = option(2, "Parts of photos that a step learns from.", low=1, high=4096)
     size: int = option(128, "Side of these parts, px.", low=64, high=1024)
-    rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
+    rate: float = option(0.003, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
     detail: float = option(0.5, "How much the painter keeps of a picture's own lines and shapes.", low=0.0, high=1.0)
     brush: float = option(1.0, "Size of strokes: with 1 the style is looked at as large as a square of 512 px.", low=0.1, high=4.0)
     channels: int = option(16, "Channels of the network at full size; twice and four times as many where it is coarser.", low=4, high=64)

@@ -22,7 +22,7 @@ from skimage.metrics import structural_similarity
 from tables import print_heading, print_row
 
 import compositor
-from compositor.learned import paint
+from compositor.learned import TrainedPainter, paint
 from compositor.style import linear_transfer
 
 VGG = ((64, 64), (128, 128), (256, 256))
@@ -34,13 +34,25 @@ VGG = ((64, 64), (128, 128), (256, 256))
 @click.option("--size", default=256, show_default=True, help="Longest side of the pictures, px.")
 @click.option("--steps", default=60, show_default=True, help="Of the descent by Gram matrices.")
 @click.option("--method", "methods", multiple=True, default=("linear", "photo", "gram", "paint"), show_default=True, help="What to run.")
+@click.option("--weights", type=click.Path(exists=True, dir_okay=False), help="Of a painter, for «--method trained»; trained on STYLE.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Folder for the pictures.")
 @click.argument("pictures", nargs=-1, type=click.Path(exists=True, dir_okay=False))
-def style(styles: tuple[str, ...], size: int, steps: int, methods: tuple[str, ...], keep: Path | None, pictures: tuple[str, ...]) -> None:
+def style(
+    styles: tuple[str, ...],
+    size: int,
+    steps: int,
+    methods: tuple[str, ...],
+    weights: str | None,
+    keep: Path | None,
+    pictures: tuple[str, ...],
+) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     judge, found = random_vgg(seed=987, widths=((24, 24), (48, 48), (96, 96))), defaultdict(list)
     make = {"linear": linear, "photo": photo, "gram": lambda a, b: gram(a, b, steps), "paint": painted}
+    if weights:
+        painter = TrainedPainter.load(weights)
+        make["trained"] = lambda a, b: compositor.style(a, b, method="paint", paint=painter, device="cpu").pixels
     print_heading()
     print_row("picture", "style", "method", "style distance", "structure", "CPU s", header=True)
     for name, picture in read(pictures, "astronaut", size):
