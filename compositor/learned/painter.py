@@ -87,8 +87,9 @@ class TrainedPainter:
         # Each tile is computed on one thread, so that threads decide nothing but when.
         threads = (options.threads or os.cpu_count() or 1) if device == "cpu" else 1
         with torch_threads(1), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for number, _ in enumerate(pool.map(paint, tiles)):
-                tell("paint", number, len(tiles))
+            tell("paint", 0, len(tiles))
+            for done, _ in enumerate(pool.map(paint, tiles), 1):
+                tell("paint", done, len(tiles))
         return painted
 
     def _painted(self, whole: Tensor, tile: tuple[slice, slice], device: str) -> Floats:
