@@ -55,7 +55,7 @@ class Shown:
         return float(F.cosine_similarity(_lines(x).flatten(), self.lines.flatten(), dim=0))
 
 
-def apart(mine: torch.Tensor, wanted: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def apart(mine: torch.Tensor, wanted: torch.Tensor, generator: torch.Generator, floor: float = 1e-6) -> torch.Tensor:
     """Squared distance of two distributions along random directions, in units of the second one's variance.
 
     Parameters
@@ -64,6 +64,8 @@ def apart(mine: torch.Tensor, wanted: torch.Tensor, generator: torch.Generator) 
         Features at places.
     generator : torch.Generator
         On the CPU.
+    floor : float
+        The least that this variance is taken for.
     """
     count = mine.shape[1]
     slices = max(FEWEST_SLICES, min(MOST_SLICES, SORTED // count))
@@ -71,7 +73,7 @@ def apart(mine: torch.Tensor, wanted: torch.Tensor, generator: torch.Generator) 
     directions = directions / directions.norm(dim=1, keepdim=True)
     ranks = torch.linspace(0, wanted.shape[1] - 1, count, device=mine.device).round().long()
     quantiles = (directions @ wanted).sort(1).values
-    return (((directions @ mine).sort(1).values - quantiles[:, ranks]) ** 2).mean() / quantiles.var(1).mean().clamp_min(1e-6)
+    return (((directions @ mine).sort(1).values - quantiles[:, ranks]) ** 2).mean() / quantiles.var(1).mean().clamp_min(floor)
 
 
 def partners(mine: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:

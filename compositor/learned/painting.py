@@ -44,6 +44,8 @@ WINDOW = 256
 """Longest side, px, of the part of a style that a step looks at."""
 SIZES = (1, 2, 4)
 """By which pictures are shrunk to compare them."""
+FLOOR = 1e-3
+"""Of a style's variance: in parts of it that are all but plain, differences that nobody sees would count most."""
 SAMPLES = 2048
 """Places of what was painted that are compared, with as many of the style."""
 MEASURED_SEED = 2**64
@@ -192,7 +194,7 @@ class PainterTraining(NetworkLearner[Lesson]):
             seen, places = (torch.randint(len(rows), (SAMPLES,), generator=draws).to(made.device) for rows in (mine, theirs))
             places = places[partners(mine[seen], theirs[places])]
             for found, wanted in zip(features(made - colors), features(own - models), strict=True):
-                total = total + apart(_rows(found)[seen].T, _rows(wanted)[places].T, draws)
+                total = total + apart(_rows(found)[seen].T, _rows(wanted)[places].T, draws, FLOOR)
         return total / len(SIZES)
 
     def _window(self, draws: torch.Generator) -> Tensor:
