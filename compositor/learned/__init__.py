@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from compositor.learned.gan import Gan
     from compositor.learned.grouping import group
     from compositor.learned.harmonizer import Harmonizer
-    from compositor.learned.perception import Perception
     from compositor.learned.painter import TrainedPainter
+    from compositor.learned.perception import Perception
     from compositor.learned.refiner import Refined, Refiner
     from compositor.learned.style import paint
     from compositor.learned.train import (
