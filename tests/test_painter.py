@@ -189,7 +189,7 @@ def test_command_paints_with_weights(folders, trained, tmp_path, capsys):
 def test_weights_of_something_else_are_told_in_one_line(trained, tmp_path):
     tensors, record = read_weights(trained[0], kind="a painter")
     other = tmp_path / "other.safetensors"
-    for told, message in (({"kind": "an encoder"}, "does not hold a painter"), ({"shape": {"channels": 8}}, "fits another network")):
+    for told, message in (({"kind": "an encoder"}, "needed is a painter"), ({"shape": {"channels": 8}}, "fits another network")):
         write_weights(other, tensors, {**record, **told}, overwrite=True)
         with pytest.raises(WeightsError, match=message) as raised:
             TrainedPainter.load(other)
