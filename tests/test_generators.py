@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +162,70 @@ def test_seed_and_class_decide_what_is_made(trained):
     assert gan.walk(3, 2, of="slopes").shape == (6, 32, 32, 3)
     with pytest.raises(OptionError, match="slopes, squares"):
         gan.sample(1, of="ships")
+
+
+@pytest.mark.parametrize("use", [Gan, Vae])
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (lambda maker: maker.sample(-1), "count=-1"),
+        (lambda maker: maker.sample(0), "count=0"),
+        (lambda maker: maker.sample(1.5), "count=1.5"),
+        (lambda maker: maker.sample(1, seed=2**64), "seed="),
+        (lambda maker: maker.sample(1, seed=-1), "seed=-1"),
+        (lambda maker: maker.walk(0, 3), "stops=0"),
+        (lambda maker: maker.walk(1, 3), "stops=1"),
+        (lambda maker: maker.walk(2, 0), "steps=0"),
+    ],
+)
+def test_numbers_out_of_range_are_named(trained, use, wrong, named):
+    with pytest.raises(OptionError, match=named):
+        wrong(use.load(trained / f"{use.__name__.lower()}.safetensors", device="cpu"))
+
+
+def test_numbers_may_be_of_numpy(trained):
+    gan = Gan.load(trained / "gan.safetensors", device="cpu")
+    np.testing.assert_array_equal(gan.sample(np.int64(2), seed=np.int64(3)), gan.sample(2, seed=3))
+
+
+@pytest.mark.parametrize("source", [["a/", "b/"], ("a/",), 5, None])
+def test_what_is_no_folder_is_refused_before_anything_is_written(tmp_path, source):
+    with pytest.raises(OptionError, match="gan learns from the path of one folder"):
+        train_gan(source, tmp_path / "gan.safetensors", **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nobody_has_won_before_the_first_step(folder):
+    """Half is what a judge that cannot tell comes to."""
+    learned, held_out = Collection.read(folder, 32)
+    training = GanTraining(GanOptions.of({"size": 32, "channels": 16}), "cpu", learned, held_out)
+    assert training.measure() == {"judge_is_right": 0.5}
+
+
+def test_hidden_folders_are_no_classes(tmp_path):
+    for name in ("a", "b", ".cache"):
+        (tmp_path / name).mkdir()
+        for k in range(2):
+            write_image(tmp_path / name / f"{k}.png", np.full((40, 40, 3), 20 * k + 5 * len(name) + ord(name[-1]), np.uint8))
+    learned, held_out = Collection.read(tmp_path, 32)
+    assert (learned.classes, len(learned) + len(held_out)) == (("a", "b"), 4)
+
+
+def test_no_more_pictures_are_read_at_a_time_than_threads_were_given(folder, monkeypatch):
+    there, most, lock = [], [], threading.Lock()
+
+    def read(path, *, short):
+        with lock:
+            there.append(path)
+            most.append(len(there))
+        time.sleep(0.002)  # long enough for others to begin
+        with lock:
+            there.remove(path)
+        return np.zeros((40, 40, 3), np.uint8)
+
+    monkeypatch.setattr("compositor.learned.collection.read_picture", read)
+    Collection.read(folder, 32, threads=2)
+    assert max(most) == 2
 
 
 def test_an_autoencoder_learns_to_give_pictures_back(folder, tmp_path):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError
 from compositor.images.files import printable
-from compositor.learned.folders import Entry, read_entries
+from compositor.learned.folders import Entry, is_class, read_entries
 from compositor.learned.labelled import square
 from compositor.learned.photographs import HELD_OUT, is_picture
 from compositor.learned.pictures import read_picture
@@ -59,8 +59,8 @@ class Collection:
         return {self.digest: f"{len(self)} pictures"}
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str], size: int) -> tuple[Collection, Collection]:
-        """Read a folder of pictures.
+    def read(cls, folder: str | os.PathLike[str], size: int, *, threads: int = 0) -> tuple[Collection, Collection]:
+        """Read a folder of pictures; folders in it whose names begin with a dot are left out.
 
         Parameters
         ----------
@@ -69,6 +69,8 @@ class Collection:
             «test», these say what is learned from, and classes lie in them. Else one of eight is kept for measuring, by its content.
         size : int
             Side of the squares, px.
+        threads : int
+            Pictures that are read at a time; 0 means one per core.
 
         Returns
         -------
@@ -88,7 +90,9 @@ class Collection:
         listed = [list(_pictures(root)) for root in roots]
         classes = tuple(sorted({name for part in listed for name, _ in part}))
         left_out: list[tuple[str, str]] = []
-        parts = [read_entries(top, part, lambda path: square(read_picture(path, short=size), size), left_out) for part in listed]
+        parts = [
+            read_entries(top, part, lambda path: square(read_picture(path, short=size), size), left_out, threads=threads) for part in listed
+        ]
         if not given:
             (part,) = parts
             kept = [k for k, entry in enumerate(part) if int(entry.digest[:8], 16) % HELD_OUT]
@@ -107,7 +111,7 @@ class Collection:
 
 def _pictures(root: Path) -> Iterator[tuple[str, Path]]:
     """Class and path of every picture."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    folders = sorted(path for path in root.iterdir() if is_class(path))
     inside = {folder.name: sorted(path for path in folder.rglob("*") if is_picture(path)) for folder in folders}
     inside = {name: paths for name, paths in inside.items() if paths}
     beside = sorted(path for path in root.iterdir() if path.is_file() and is_picture(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ from compositor.errors import ReadError
 from compositor.images import read_bytes_checked
 from compositor.images.files import printable
 
-__all__ = ["Entry", "read_entries"]
+__all__ = ["Entry", "is_class", "read_entries"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,18 @@ class Entry:
     pixels: NDArray[np.uint8]
 
 
+def is_class(path: Path) -> bool:
+    """Whether it is a folder of pictures that belong together; programs keep things of their own in hidden ones."""
+    return path.is_dir() and not path.name.startswith(".")
+
+
 def read_entries(
-    top: Path, found: Sequence[tuple[str, Path]], read: Callable[[Path], NDArray[np.uint8]], left_out: list[tuple[str, str]]
+    top: Path,
+    found: Sequence[tuple[str, Path]],
+    read: Callable[[Path], NDArray[np.uint8]],
+    left_out: list[tuple[str, str]],
+    *,
+    threads: int = 0,
 ) -> list[Entry]:
     """Read pictures.
 
@@ -60,6 +71,8 @@ def read_entries(
         Gives a file's pixels; called on several threads.
     left_out : list of (str, str)
         Gets name and reason of every picture that cannot be read.
+    threads : int
+        So many pictures are read, and held in full size, at a time; 0 means one per core.
     """
 
     def one(entry: tuple[str, Path]) -> Entry | tuple[str, str]:
@@ -71,7 +84,7 @@ def read_entries(
             return name, str(error).removeprefix(f"{printable(path.name)}: ")
 
     entries: list[Entry] = []
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         for result in pool.map(one, found):
             if isinstance(result, Entry):
                 entries.append(result)

@@ -173,7 +173,7 @@ class GanTraining(MakerLearner):
         self.generator_optimizer, self.judge_optimizer = (
             torch.optim.Adam(net.parameters(), lr=options.rate, betas=(0.0, 0.99)) for net in (self.generator, self.judge)
         )
-        self.told = 0.0
+        self.told = 0.5
 
     def modules(self) -> dict[str, nn.Module]:
         """Everything that has weights, by name."""
@@ -189,7 +189,7 @@ class GanTraining(MakerLearner):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what ``state`` told before."""
-        self.told = state.get("told", 0.0)
+        self.told = state.get("told", 0.5)
 
     def maker(self) -> PictureMaker:
         """The averaged generator."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError
 from compositor.images.files import printable
-from compositor.learned.folders import Entry, read_entries
+from compositor.learned.folders import Entry, is_class, read_entries
 from compositor.learned.photographs import is_picture
 from compositor.learned.pictures import read_picture, shrunk
 
@@ -50,14 +50,16 @@ class Labelled:
     left_out: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str], *, size: int) -> Self:
-        """The pictures of a folder that has a folder for each class.
+    def read(cls, folder: str | os.PathLike[str], *, size: int, threads: int = 0) -> Self:
+        """The pictures of a folder that has a folder for each class; folders whose names begin with a dot are none.
 
         Parameters
         ----------
         folder : path
         size : int
             Px of the squares that will be cut from them.
+        threads : int
+            Pictures that are read at a time; 0 means one per core.
 
         Raises
         ------
@@ -65,12 +67,12 @@ class Labelled:
             There are not at least two classes of two readable pictures each.
         """
         place = Path(folder)
-        classes = sorted(one.name for one in place.iterdir() if one.is_dir()) if place.is_dir() else []
+        classes = sorted(one.name for one in place.iterdir() if is_class(one)) if place.is_dir() else []
         kept = round(ROOM * size)
         found = [(name, path) for name in classes for path in sorted((place / name).rglob("*")) if is_picture(path)]
         left_out: list[tuple[str, str]] = []
         rows: dict[str, Entry] = {}  # by contents: nothing is learned from and measured on
-        for entry in read_entries(place, found, lambda path: shrunk(read_picture(path, short=kept), kept), left_out):
+        for entry in read_entries(place, found, lambda path: shrunk(read_picture(path, short=kept), kept), left_out, threads=threads):
             rows.setdefault(entry.digest, entry)
         labels = np.array([classes.index(entry.label) for entry in rows.values()], np.int64)
         counts = np.bincount(labels, minlength=len(classes))

@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 import compositor
+from compositor.errors import OptionError
 from compositor.images import write_atomically, write_image
 from compositor.learned.card import card
 from compositor.learned.checkpoint import read_checkpoint, write_checkpoint
@@ -62,6 +63,8 @@ class Trainer:
         What the card says the weights are the weights of, what they are meant for (a paragraph), and what is measured on.
     also : tuple of str
         Endings of files that are written beside the weights, their log, its curves and their card.
+    folder : bool
+        It learns from one folder, not from a list.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Trainer:
     meant: str
     measured: str
     also: tuple[str, ...] = ()
+    folder: bool = False
 
     def __call__(
         self, source: Any, output: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None, **options: Any
@@ -104,18 +108,27 @@ class Trainer:
         Raises
         ------
         OptionError
-            There is no such option or value, or too few pictures.
+            There is no such option or value, ``source`` is of another kind, or there are too few pictures.
         OutputError, WriteError, ReadError, WeightsError
             A file cannot be written or read, or the checkpoint is of another training.
         """
         chosen = self.options.of(options)
-        source = source if isinstance(source, str | os.PathLike) else list(source)  # it is gone through twice
-        inputs = source if isinstance(source, list) else [source]
+        inputs = self._inputs(source)
+        source = source if self.folder else inputs  # a list may be gone through only once, and is twice
         with begin(output, chosen, overwrite=overwrite, inputs=inputs, also=self.also) as course:
             learned, held_out = self.read(source, chosen)
             learner = self.learner(chosen, course.device, learned, held_out, progress)
             record = _run(learner, course, {**course.asked(learned, held_out), **learner.asked()}, progress)
             return self._finish(course, record, learner.results())
+
+    def _inputs(self, source: Any) -> list[str | os.PathLike[str]]:
+        """What is to be learned from, as a list of paths."""
+        one = isinstance(source, str | os.PathLike)
+        inputs = list(source) if isinstance(source, Iterable) and not one else [source]
+        if one != self.folder or not all(isinstance(path, str | os.PathLike) for path in inputs):
+            wanted = "the path of one folder" if self.folder else "a list of paths: of photos, folders or lists"
+            raise OptionError(f"source is {source!r:.60}; {self.name} learns from {wanted}")
+        return inputs
 
     def _finish(self, course: Course, record: Record, results: Results) -> Record:
         """Write what was learned; the checkpoint is needed no more. The record that stands in the first weights."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import numbers
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from compositor.errors import OptionError
 from compositor.learned.batches import Batch, draw_batch, sheet, way
 from compositor.learned.collection import Collection
 from compositor.learned.learner import Learner, Results
@@ -21,6 +23,7 @@ __all__ = ["MakerLearner", "PictureMaker"]
 
 SHOWN = 64
 """Pictures that every report shows, always of the same random numbers."""
+LAST_SEED = 2**63 - 1
 
 
 class PictureMaker(abc.ABC):
@@ -41,8 +44,9 @@ class PictureMaker(abc.ABC):
         Parameters
         ----------
         count : int
+            From 1.
         seed : int
-            The same pictures come for the same seed.
+            The same pictures come for the same seed; from 0, below 2**63.
         of : str, optional
             Class of all; by turns of every class when not given.
 
@@ -54,18 +58,44 @@ class PictureMaker(abc.ABC):
         Raises
         ------
         OptionError
-            There is no such class.
+            A number is out of its range, or there is no such class.
         """
+        _check("count", count, 1)
         return self._made(self._noise(count, seed), of)
 
     def walk(self, stops: int, steps: int, *, seed: int = 0, of: str | None = None) -> NDArray[np.uint8]:
-        """A way through new pictures of one class that ends where it began, (stops * steps, size, size, 3) uint8."""
+        """A way through new pictures of one class that ends where it began.
+
+        Parameters
+        ----------
+        stops : int
+            Pictures that it leads through, from 2; those that ``sample`` makes of the same seed, where all are of this class.
+        steps : int
+            Pictures from one stop to the next, without the latter; from 1.
+        seed : int
+            The same way comes for the same seed; from 0, below 2**63.
+        of : str, optional
+            Class of all; the first one when not given.
+
+        Returns
+        -------
+        (stops * steps, size, size, 3) uint8
+            RGB.
+
+        Raises
+        ------
+        OptionError
+            A number is out of its range, or there is no such class.
+        """
+        _check("stops", stops, 2)
+        _check("steps", steps, 1)
         noise = self._noise(stops, seed)
         legs = [way(noise[k], noise[(k + 1) % stops], steps + 1)[:-1] for k in range(stops)]
         return self._made(torch.cat(legs), self.classes[0] if of is None else of)
 
     def _noise(self, count: int, seed: int) -> Tensor:
-        return torch.randn((count, self.network.shape.numbers), generator=torch.Generator().manual_seed(seed))
+        _check("seed", seed, 0, LAST_SEED)
+        return torch.randn((count, self.network.shape.numbers), generator=torch.Generator().manual_seed(int(seed)))
 
     @abc.abstractmethod
     def _made(self, noise: Tensor, of: str | None) -> NDArray[np.uint8]:
@@ -110,3 +140,11 @@ class MakerLearner(Learner[Batch]):
         maker = self.maker()
         record = {"shape": dataclasses.asdict(maker.network.shape), "classes": list(self.learned.classes)}
         return Results({".safetensors": (maker.kind, maker.network.state_dict())}, record)
+
+
+def _check(name: str, value: Any, low: int, high: int | None = None) -> None:
+    """Refuse what is no whole number, or out of its range."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise OptionError(f"{name}={value!r} is not a whole number")
+    if int(value) < low or (high is not None and int(value) > high):
+        raise OptionError(f"{name}={value!r} is out of range; it must lie in {low} .. {'any' if high is None else high}")

@@ -34,11 +34,11 @@ def _photographs(photos: Any, _: Any) -> tuple[Photographs, Photographs]:
 
 
 def _collection(folder: Any, options: Any) -> tuple[Collection, Collection]:
-    return Collection.read(folder, options.size)
+    return Collection.read(folder, options.size, threads=options.threads)
 
 
 def _labelled(folder: Any, options: Any) -> tuple[Labelled, Labelled]:
-    return Labelled.read(folder, size=options.size).parted()
+    return Labelled.read(folder, size=options.size, threads=options.threads).parted()
 
 
 train_refiner = Trainer(
@@ -83,6 +83,7 @@ train_gan = Trainer(
     meant=NEW_PICTURES,
     measured=UNSEEN,
     also=(SAMPLES,),
+    folder=True,
 )
 train_vae = Trainer(
     name="vae",
@@ -93,6 +94,7 @@ train_vae = Trainer(
     meant=NEW_PICTURES,
     measured=UNSEEN,
     also=(SAMPLES,),
+    folder=True,
 )
 train_painter = Trainer(
     name="painter",
@@ -118,4 +120,5 @@ the same. Probabilities were calibrated on the pictures that are measured on, wh
 are a little too good, and other pictures should judge.""",
     measured=UNSEEN,
     also=(CONFUSION,),
+    folder=True,
 )
