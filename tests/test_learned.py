@@ -320,8 +320,48 @@ def test_checkpoint_of_another_training_is_refused(folder, tmp_path):
 
     path = tmp_path / "seams.safetensors"
     write_checkpoint(path.with_suffix(".checkpoint"), {}, {}, {"options": {}, "device": "cpu"})
-    with pytest.raises(WeightsError, match="training with other"):
+    with pytest.raises(WeightsError, match=r"training with other values: .*iterations was None, now is 3; "):
         train_refiner([folder], path, **SMALL)
+
+
+@pytest.mark.parametrize("source", ["photos/", 5, [5], None])
+def test_what_is_no_list_of_paths_is_refused(tmp_path, source):
+    with pytest.raises(OptionError, match="refiner learns from a list of paths"):
+        train_refiner(source, tmp_path / "seams.safetensors", **SMALL)
+
+
+def test_a_checkpoint_says_what_is_other(tmp_path):
+    from compositor.learned.checkpoint import read_checkpoint, write_checkpoint
+
+    path, network = tmp_path / "line.checkpoint", torch.nn.Linear(2, 1)
+    asked = {"options": {"rate": 0.5, "seed": 1}, "device": "cpu", "computing_threads": 1, "photographs": {"00ff" * 16: "a.jpg"}}
+    write_checkpoint(path, {"network": network}, {}, asked)
+    assert read_checkpoint(path, {"network": network}, {}, asked)["device"] == "cpu"
+    other = {"options": {"rate": 0.25, "seed": 1}, "device": "cpu", "computing_threads": 2, "photographs": {}}
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path, {"network": network}, {}, other)
+    assert "rate was 0.5, now is 0.25; computing_threads was 1, now is 2; 00ff00ff00ff was 'a.jpg', now is None." in str(caught.value)
+
+
+@pytest.mark.parametrize("modules", [{"network": torch.nn.Linear(3, 1)}, {"other": torch.nn.Linear(2, 1)}])
+def test_a_checkpoint_of_another_layout_is_told(tmp_path, modules):
+    from compositor.learned.checkpoint import read_checkpoint, write_checkpoint
+
+    path = tmp_path / "line.checkpoint"
+    write_checkpoint(path, {"network": torch.nn.Linear(2, 1)}, {}, {})
+    with pytest.raises(WeightsError, match="fits another network"):
+        read_checkpoint(path, modules, {}, {})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_seed_inside_leaves_the_numbers_of_gpus_alone():
+    from compositor.learned.learner import seeded
+
+    torch.cuda.init()
+    before = torch.cuda.get_rng_state()
+    with seeded(5):
+        torch.rand(3, device="cuda")
+    assert (torch.cuda.get_rng_state() == before).all()
 
 
 def pickled() -> bytes:

@@ -122,7 +122,7 @@ def test_checkpoint_of_other_options_is_refused(tmp_path):
     path = tmp_path / "line.safetensors"
     with pytest.raises(KeyboardInterrupt):
         trainings.fit_line(path, stop_at=5)
-    with pytest.raises(WeightsError, match="options"):
+    with pytest.raises(WeightsError, match="seed was 0, now is 1"):
         trainings.fit_line(path, seed=1)
 
 

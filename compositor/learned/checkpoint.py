@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from compositor.learned.weights import WeightsError, read_weights, write_weights
+from compositor.images.files import printable
+from compositor.learned.weights import WeightsError, fitting, read_weights, write_weights
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
 KIND = "a checkpoint"
+NAMED = 5
+"""Differences that are named when a checkpoint is of another training."""
+DIGITS = 64
+"""Of the SHA-256 of a picture."""
 
 
 def write_checkpoint(
@@ -66,14 +72,33 @@ def read_checkpoint(
     Raises
     ------
     WeightsError
-        The file is none, or of another training.
+        The file is none, of another training, or of networks that were built otherwise.
     """
     if not Path(path).exists():
         return {}
     tensors, record = read_weights(path, kind=KIND)
-    different = [name for name, value in asked.items() if record.get(name) != value]
+    different = list(_differences({name: record.get(name) for name in asked}, asked))
     if different:
-        raise WeightsError(f"{path}: is of a training with other {', '.join(different)}; remove it or train as it says", path=path)
+        more = [f"{len(different) - NAMED} more"] if len(different) > NAMED else []
+        told = "; ".join(different[:NAMED] + more)
+        raise WeightsError(f"{printable(path)}: is of a training with other values: {told}. Remove it or train as it says", path=path)
+    with fitting(path):
+        _take_up(tensors, modules, optimizers)
+    return record
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
+    """What differs, with both values; pictures are named, not their digests."""
+    for name in dict.fromkeys((*here, *there)):
+        old, new = there.get(name), here.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new)
+        elif old != new:
+            yield f"{name[:12] if len(name) == DIGITS else name} was {reprlib.repr(old)}, now is {reprlib.repr(new)}"
+
+
+def _take_up(tensors: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
+    """Put tensors where they belong."""
     parts: dict[str, dict[str, Tensor]] = {name: {} for name in (*modules, *optimizers)}
     for key, value in tensors.items():
         name, _, rest = key.partition("/")
@@ -86,4 +111,3 @@ def read_checkpoint(
             number, _, what = key.partition("/")
             state.setdefault(int(number), {})[what] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    return record

@@ -112,6 +112,8 @@ def begin(
         The ending is another, or there is no such device.
     OutputError
         A file cannot be written there, or is learned from.
+    WeightsError
+        What a stopped training left there is no checkpoint or is damaged.
     """
     output = Path(output)
     if output.suffix != ".safetensors":

@@ -137,7 +137,11 @@ class NetworkLearner(Learner[Batch]):
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw what PyTorch draws inside from a seed; nobody else's numbers are."""
-    with torch.random.fork_rng(devices=[]):
+    """Draw what PyTorch draws inside from a seed; nobody else's numbers are.
+
+    GPUs that nobody has used yet, and Apple's, go on from this seed afterwards.
+    """
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # to ask one that is not in use would take it up
+    with torch.random.fork_rng(devices=list(gpus)):
         torch.manual_seed(seed)
         yield
