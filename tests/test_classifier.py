@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the extra «learned» is not installed")
 pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
+
+from click.testing import CliRunner
 
 from compositor.cli.entry import run
 from compositor.errors import OptionError
@@ -127,6 +131,28 @@ def test_what_a_training_drew_is_of_no_class(tmp_path):
     assert len(Labelled.read(tmp_path, size=32).names) == 5  # nothing tells that a training drew it
     (tmp_path / "a" / "weights.safetensors").write_bytes(b"weights")
     assert len(Labelled.read(tmp_path, size=32).names) == 4
+
+
+def test_hidden_folders_are_no_classes(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in range(2):
+            write_image(tmp_path / name / f"{k}.png", striped(k, upright=name == "a"))
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    assert Labelled.read(tmp_path, size=32).classes == ("a", "b")
+
+
+def test_the_bench_of_classifiers_runs(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).with_name("bench"))
+    bench = importlib.import_module("recognition").recognition
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in range(6):
+            write_image(tmp_path / name / f"{k}.png", striped(k, upright=name == "a"))
+    rows = ("--only", "ours, from scratch", "--only", "ours, on the encoder")
+    told = CliRunner().invoke(bench, [*rows, "--iterations", "1", "--seeds", "1", str(tmp_path), str(tmp_path)], catch_exceptions=False)
+    assert told.exit_code == 0
+    assert "on the encoder" in told.output
 
 
 def test_a_folder_of_classes_is_classified(trained, folder, capsys):

@@ -10,6 +10,7 @@ interval over seeds, what ours has more than the ResNet seed by seed, the calibr
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import time
 from pathlib import Path
@@ -24,12 +25,9 @@ from torch.nn import functional
 from transfer import probe, standardized
 
 from compositor.learned import Encoder
-from compositor.learned.backbone import Backbone, BackboneShape
-from compositor.learned.encoder import read_encoder
 from compositor.learned.judgement import calibration_error, fit_temperature, probabilities
 from compositor.learned.labelled import Labelled
 from compositor.learned.recognition import Recognition, make_batch, squares
-from compositor.learned.weights import packaged_weights
 from compositor.options import ClassifierOptions
 
 WARMING, RATE, DECAY = 20, 0.05, 5e-4
@@ -60,12 +58,11 @@ def recognition(
 ) -> None:
     torch.set_num_threads(1)
     known, asked = (Labelled.read(folder, size=size) for folder in (train, test))
-    taught = read_encoder(weights or packaged_weights("encoder"))[0].backbone
     encoder = Encoder.load(weights, device="cpu")
     rows = {
         "plain ResNet": lambda learned, held_out, options: train_resnet(learned, held_out, options, width),
-        "ours, from scratch": lambda learned, held_out, options: train_ours(learned, held_out, options, None),
-        "ours, on the encoder": lambda learned, held_out, options: train_ours(learned, held_out, options, taught),
+        "ours, from scratch": lambda learned, held_out, options: train_ours(learned, held_out, options, start="scratch"),
+        "ours, on the encoder": lambda learned, held_out, options: train_ours(learned, held_out, options, encoder=weights or ""),
     }
     print_heading()
     print(f"{len(known.labels)} pictures, {labels or 'all'} of each class taken; {len(asked.labels)} asked; {seeds} seeds\n")
@@ -121,10 +118,9 @@ def scored(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
     return torch.cat([network(part) for part in pictures.split(64)])
 
 
-def train_ours(learned: Labelled, held_out: Labelled, options: ClassifierOptions, taught: Backbone | None) -> nn.Module:
+def train_ours(learned: Labelled, held_out: Labelled, options: ClassifierOptions, **start: str) -> nn.Module:
     """What ``train classifier`` trains, without its files."""
-    torch.manual_seed(options.seed)
-    training = Recognition(options, "cpu", learned, held_out, taught or Backbone(BackboneShape().channels), taught=taught is not None)
+    training = Recognition(dataclasses.replace(options, **start), "cpu", learned, held_out)
     for iteration in range(options.iterations):
         training.step(iteration, make_batch(learned, iteration, options))
         if (iteration + 1) % options.report_every == 0 or iteration + 1 == options.iterations:
