@@ -135,7 +135,8 @@ class Refiner:
         ----------
         picture : Layers or Panorama
             Layers of at least 64 px a side; or a panorama from ``stitch`` or ``compose``, in memory, blended in bands or not at all. It
-            comes out as if it had been made with ``refine=`` (but for a crop, within whose border seams end).
+            comes out as if it had been made with ``refine=``. A cropped one does so but nearly: seams end at its border, and what the
+            network sees at a time begins at its corner, so that along seams everywhere a few levels differ.
         finished : Finished, optional
             What ``compositor.compose.floor.finish`` made of the layers; by default it is called here.
         photos : iterable of path, (h, w[, c]) array or Photo, optional
