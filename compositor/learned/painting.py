@@ -94,7 +94,8 @@ class Subjects:
         paths, top = (sorted(place.rglob("*")), place) if place.is_dir() else ([place], place.parent)
         found = [("", path) for path in paths if path == place or is_picture(path)]
         broken: list[tuple[str, str]] = []
-        entries = read_entries(top, found, lambda path: read_picture(path, short=round(SHOWN * options.brush)), broken)
+        short = round(SHOWN * options.brush)
+        entries = read_entries(top, found, lambda path: read_picture(path, short=short), broken, threads=options.threads)
         if not entries:
             why = f"; {broken[0][0]}: {broken[0][1]}" if broken else ""
             raise OptionError(f"{printable(place)}: no picture of a style could be read{why}", left_out=tuple(broken))
