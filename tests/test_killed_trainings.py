@@ -83,8 +83,8 @@ def test_a_killed_training_goes_on_to_the_same_bytes(name, folder, tmp_path, pro
     second.join(random.Random(name).uniform(0, took))
     second.kill()
     second.join()
-    if second.exitcode:  # on some machines it may have been through by then
-        assert second.exitcode == -signal.SIGKILL
+    assert second.exitcode in (0, -signal.SIGKILL)
+    if killed.with_suffix(".checkpoint").exists():  # else it had been through by then, which removes it last
         assert run([*command, str(killed)]) == 0
     assert {path.name for path in tmp_path.glob("killed.*")} == {path.name.replace("whole", "killed") for path in tmp_path.glob("whole.*")}
     for path in tmp_path.glob("whole.*"):
