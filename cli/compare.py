@@ -13,6 +13,7 @@ from compositor.cli.output import check_outputs
 from compositor.cli.photos import find_photos, require_photos
 from compositor.errors import OptionError, ReadError
 from compositor.options import CompareOptions
+from compositor.threads import limit_threads
 
 EXAMPLES = """\b
 Examples:
@@ -33,8 +34,8 @@ LEAST = 4
 def compare(console: Console, /, first: str, second: str, drawn: str | None, overwrite: bool, **options: Any) -> int:
     """Tell how different FIRST and SECOND are, by what a small network finds in them; needs the extra «learned».
 
-    Two pictures of one size: 0 for equal ones, about 1 where one is spoilt badly. Two folders: how far apart what they show is distributed,
-    and how much of either the other covers; SECOND is judged by FIRST.
+    Two pictures of one size: 0 for equal ones, about 1 where one is spoilt badly. Two folders, gone through at any depth: how far apart
+    what they show is distributed, and how much of either the other covers; SECOND is judged by FIRST.
     """
     for path in (first, second):
         require_photos([path], 1)
@@ -45,8 +46,12 @@ def compare(console: Console, /, first: str, second: str, drawn: str | None, ove
         raise click.UsageError("--map draws where two pictures differ, not two folders")
     check_outputs(output=drawn, inputs=[first, second], overwrite=overwrite)
     chosen = CompareOptions.of(options)
-    told = compare_folders(console, first, second, chosen) if folders[0] else compare_pictures(first, second, drawn, chosen)
-    text = "\n".join(f"{name.replace('_', ' '):20}  {figure:.4f}" for name, figure in told.items() if isinstance(figure, float))
+    if chosen.seed and not folders[0]:
+        raise OptionError(f"seed={chosen.seed} is of folders, of two pictures nothing is drawn; leave it out")
+    with limit_threads(chosen.threads):
+        told = compare_folders(console, first, second, chosen) if folders[0] else compare_pictures(first, second, drawn, chosen)
+    figures = {name: figure for name, figure in told.items() if isinstance(figure, float) or (figure is None and name != "map")}
+    text = "\n".join(f"{name.replace('_', ' '):20}  {'–' if figure is None else f'{figure:.4f}'}" for name, figure in figures.items())
     console.result("compare", {**told, "left_out": named(console.left_out)}, text)
     return 3 if console.left_out else 0
 
@@ -73,32 +78,33 @@ def compare_pictures(first: str, second: str, drawn: str | None, options: Compar
 
 
 def compare_folders(console: Console, first: str, second: str, options: CompareOptions) -> dict[str, Any]:
-    """How far apart two collections lie."""
+    """How far apart two collections lie; nothing is extrapolated from so few pictures that it would mean nothing."""
     import numpy as np
 
     from compositor.assess.distributions import coverage, frechet_distance, kernel_distance
+    from compositor.images.files import printable
     from compositor.learned import Encoder
     from compositor.learned.grouping import tell_photos
 
     encoder, rows = Encoder.load(options.weights or None, device=options.device), []
     for folder in (first, second):
         with console.progress() as progress:
-            told = tell_photos(find_photos(console, [folder], None), encoder, parts={"layers": 1.0}, progress=progress)
+            told = tell_photos(find_photos(console, [folder], None, deep=True), encoder, parts={"layers": 1.0}, progress=progress)
         for name, reason in told.left_out:
             console.leave_out(name, reason)
         rows.append(told.numbers * np.sqrt(told.numbers.shape[1]))  # numbers of about one, as the kernel takes them
-    few, features = min(map(len, rows)), rows[0].shape[1]
-    if few < LEAST:
-        raise (ReadError if few == 0 else OptionError)(
-            f"{few} pictures of one folder can be read; {LEAST} of each are needed at least", left_out=tuple(console.left_out)
-        )
+        if (few := len(told.numbers)) < LEAST:
+            raise (OptionError if few else ReadError)(
+                f"folder {printable(folder)} has {few} pictures that can be read; {LEAST} are needed at least: give one with more"
+            )
+    features = rows[0].shape[1]
     frechet, covered = frechet_distance(*rows, seed=options.seed), coverage(*rows)
-    if frechet.pictures < 2 * features:
+    if few_pictures := frechet.pictures < 2 * features:
         console.say(f"{frechet.pictures} pictures are few beside {features} features: go by the kernel distance, not by the Fréchet one")
     return {
         "kernel_distance": kernel_distance(*rows),
         "frechet_distance": frechet.distance,
-        "frechet_extrapolated": frechet.extrapolated,
+        "frechet_extrapolated": None if few_pictures else frechet.extrapolated,
         "precision": covered.precision,
         "recall": covered.recall,
         "pictures": [len(one) for one in rows],

@@ -14,7 +14,7 @@ from compositor.cli.console import Console, console_options, named, one_line
 from compositor.cli.options import options_from
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.clock import StageClock
-from compositor.errors import OptionError
+from compositor.errors import CompositorError, OptionError
 from compositor.options import GroupOptions
 
 if TYPE_CHECKING:
@@ -50,13 +50,20 @@ def group(
     require_photos(sources, 1)
     if output is not None:
         check_folder(output, overwrite=overwrite)
+        check_names(sources)
     with console.progress() as progress:
         clock = StageClock(progress)
         parted: Clusters | Groups
-        if count := options.pop("clusters"):
-            parted = learned.cluster(sources, count, progress=clock, **options)
-        else:
-            parted = learned.group(sources, progress=clock, **options)
+        count = options.pop("clusters")
+        try:
+            parted = (
+                learned.cluster(sources, count, progress=clock, **options) if count else learned.group(sources, progress=clock, **options)
+            )
+        except CompositorError as error:
+            for name, reason in error.left_out:
+                console.leave_out(name, reason)
+            error.left_out = ()  # the console tells them
+            raise
         seconds = clock.seconds()
     for name, reason in parted.left_out:
         console.leave_out(name, reason)
@@ -65,6 +72,8 @@ def group(
     sets, singles = tell(parted, sources), [parted.names[place] for place in getattr(parted, "singles", ())]
     fields: dict[str, Any] = {"clusters": sets} if count else {"sets": sets, "singles": singles, "compared": getattr(parted, "compared", 0)}
     fields |= {"left_out": named(console.left_out), "seconds": seconds, "output": None if output is None else os.path.abspath(output)}
+    if len(parted.left_out) == len(sources):
+        console.say(f"none of {len(sources)} photos can be read")
     console.say(f"{len(sets)} clusters" if count else f"{len(sets)} sets, {len(singles)} photos that overlap none")
     lines = [*(one["photos"] for one in sets), *([name] for name in singles)]
     console.result("group", fields, "\n".join("  ".join([f"{len(one):4d}", *map(one_line, one)]) for one in lines))
@@ -89,13 +98,16 @@ def tell(parted: Clusters | Groups, sources: Sequence[str]) -> list[dict[str, An
     return told
 
 
+def check_names(sources: Sequence[str]) -> None:
+    """Refuse names that a list, one a line, cannot hold."""
+    for path in map(os.path.abspath, sources):
+        if "\n" in path or "\r" in path:
+            raise OptionError(f"{one_line(path)}: its name has a line break, which a list cannot hold; rename it, or ask without --output")
+
+
 def write_lists(folder: str, sets: Sequence[Sequence[str]], *, overwrite: bool) -> None:
     """Write a list of the files of every set, one a line."""
     from compositor.images import write_folder
-
-    for path in (path for one in sets for path in one):
-        if "\n" in path or "\r" in path:
-            raise OptionError(f"{one_line(path)}: its name has a line break, which a list cannot hold; rename it, or ask without --output")
 
     def write(place: Path) -> None:
         for number, one in enumerate(sets, 1):

@@ -97,6 +97,25 @@ def test_sets_do_not_depend_on_the_order(encoder):
     assert [one[0] for one in sets] == sorted(one[0] for one in sets)
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_equal_photos_are_one_set(encoder, verify):
+    """More than have places among the nearest of one."""
+    assert group([windows(SEEDS[0])[0]] * 12, encoder=encoder, verify=verify).sets == (tuple(range(12)),)
+
+
+def test_bursts_of_views_that_overlap_are_one_set(encoder):
+    """Frames that differ by noise, more than have places among the nearest of one, of three views in a row; another scene stays apart."""
+    generator = np.random.default_rng(0)
+    noisy = [
+        np.clip(view[:200, :200] + generator.normal(size=(200, 200, 3)) * 2, 0, 255).astype(np.uint8)
+        for view in [*windows(SEEDS[0]), texture(40, 200)]
+        for _ in range(5)
+    ]
+    found = group(noisy, encoder=encoder, neighbours=3)
+    assert found.sets == (tuple(range(15)), tuple(range(15, 20)))
+    assert len(found.joints) == 18
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 12), st.floats(-1, 1), st.integers(0, 2**32 - 1))
 def test_neighbours_are_mutual(photos, count, least, seed):
@@ -108,6 +127,10 @@ def test_neighbours_are_mutual(photos, count, least, seed):
     near = [set(np.argsort(-row)[: min(count, photos - 1)].tolist()) for row in alike]
     expected = {(i, j) for i in range(photos) for j in near[i] if i < j and i in near[j] and alike[i, j] >= least}
     assert {(one.first, one.second) for one in mutual_neighbours(rows, count, least)} == expected
+
+
+def test_no_pictures_have_no_rows(encoder):
+    assert encoder([]).shape == (0, encoder([texture(1, 64)]).shape[1])
 
 
 def test_nothing_and_one_photo(encoder):
@@ -158,3 +181,27 @@ def test_options_that_would_be_ignored_are_refused(encoder):
         cluster([texture(1, 64)], 1, encoder=encoder, neighbours=3)
     with pytest.raises(OptionError, match="cluster"):
         group([texture(1, 64)], encoder=encoder, clusters=2)
+
+
+def test_clusters_name_what_cannot_be_read(tmp_path, capsys):
+    """All of the photos, as sets that overlap do, and some where too few are left."""
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    asked = ["group", str(tmp_path), "--device", "cpu", "--json", "--clusters"]
+    assert run([*asked, "1"]) == 3
+    out, err = capsys.readouterr()
+    assert json.loads(out)["clusters"] == []
+    assert [one["name"] for one in json.loads(out)["left_out"]] == ["broken.jpg"]
+    assert "none of 1 photos can be read" in err
+    write_image(tmp_path / "one.png", texture(1, 64))
+    assert run([*asked, "2"]) == 2
+    out, err = capsys.readouterr()
+    assert [one["name"] for one in json.loads(out)["left_out"]] == ["broken.jpg"]
+    assert "broken.jpg" in err
+    assert "ask for 1 to 1" in err
+
+
+def test_names_that_no_list_holds_are_refused_before_work(tmp_path, capsys, monkeypatch):
+    write_image(tmp_path / "a\nb.png", texture(1, 64))
+    monkeypatch.setattr("compositor.learned.group", None)
+    assert run(["group", str(tmp_path), "-o", str(tmp_path / "sets")]) == 2
+    assert "line break" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import cv2
 import numpy as np
@@ -136,3 +137,50 @@ def test_two_folders_at_the_shell(tmp_path, capsys):
     (tmp_path / "few").mkdir()
     write_image(tmp_path / "few" / "one.png", texture(1, 64))
     assert run(["compare", str(tmp_path / "few"), str(tmp_path / "ours"), "--device", "cpu"]) == 2
+    assert f"folder {tmp_path / 'few'} has 1 pictures" in capsys.readouterr().err
+
+
+def test_folders_of_classes_are_compared_without_guessing(tmp_path, capsys):
+    """Pictures at any depth count; so few of them say nothing of what the distance would come to with more."""
+    for kind in ("cats", "dogs"):
+        (tmp_path / "whole" / kind).mkdir(parents=True)
+        for seed in range(2):
+            write_image(tmp_path / "whole" / kind / f"{seed}.png", texture(seed, 64))
+    asked = ["compare", str(tmp_path / "whole"), str(tmp_path / "whole"), "--device", "cpu"]
+    assert run([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pictures"] == [4, 4]
+    assert told["frechet_extrapolated"] is None
+    assert run(asked) == 0
+    assert re.search("frechet extrapolated +–", capsys.readouterr().out)
+
+
+def test_a_folder_of_broken_pictures_is_named(tmp_path, capsys):
+    for name in ("bad", "flat"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bad" / "broken.jpg").write_bytes(b"no picture")
+    write_image(tmp_path / "flat" / "one.png", texture(1, 64))
+    assert run(["compare", str(tmp_path / "bad"), str(tmp_path / "flat"), "--device", "cpu", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert f"folder {tmp_path / 'bad'} has 0 pictures" in told["error"]
+    assert [one["name"] for one in told["left_out"]] == ["broken.jpg"]
+
+
+def test_options_of_comparing_are_heeded(tmp_path, capsys, monkeypatch):
+    """As many threads as asked for; and no seed where nothing is drawn."""
+    path, seen = str(tmp_path / "one.png"), []
+    write_image(path, PICTURE)
+    monkeypatch.setattr(Perception, "__call__", lambda *_: float(seen.append(cv2.getNumThreads()) or 0))
+    before = cv2.getNumThreads()
+    assert run(["compare", path, path, "--device", "cpu", "--threads", str(before + 1)]) == 0
+    assert seen == [before + 1]
+    assert cv2.getNumThreads() == before
+    capsys.readouterr()
+    assert run(["compare", path, path, "--seed", "3"]) == 2
+    assert "--seed 3 is of folders" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("weights", [(1, 2), (1, 1, 1, 1, -1), (1, 1, 1, 1, float("nan"))])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(OptionError, match="5 numbers"):
+        Perception(weights=weights)

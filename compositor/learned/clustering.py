@@ -76,19 +76,25 @@ def cluster(
     Returns
     -------
     Clusters
-        The same for the same photos, order and seed.
+        The same for the same photos, order and seed; without sets where none of the photos can be read.
 
     Raises
     ------
     OptionError
-        There is no such option, or there are fewer photos than clusters.
+        There is no such option, or there are fewer photos than clusters; it names those that could not be read.
     """
     chosen, sources = GroupOptions.of({**options, "clusters": clusters}), list(photos)
     with limit_threads(chosen.threads):
         told = tell_photos(
             sources, encoder or Encoder.load(chosen.weights or None, device=chosen.device), parts=parts or LOOK, progress=progress
         )
-        labels, middles = k_means(told.numbers, chosen.clusters, seed=chosen.seed)
+        if told.left_out and not told.places:
+            return Clusters(tuple(photo_names(sources)), (), told.left_out)
+        try:
+            labels, middles = k_means(told.numbers, chosen.clusters, seed=chosen.seed)
+        except OptionError as error:
+            error.left_out = told.left_out
+            raise
     away = np.linalg.norm(told.numbers - middles[labels], axis=1)
     places = [np.flatnonzero(labels == label) for label in range(len(middles))]
     sets = [tuple(told.places[k] for k in mine[np.argsort(away[mine], kind="stable")]) for mine in places]
@@ -119,7 +125,8 @@ def k_means(rows: Floats, count: int, *, seed: int = 0) -> tuple[NDArray[np.int6
     if not np.isfinite(rows).all():
         raise OptionError("rows have numbers that are not finite; leave them away")  # OpenCV would end the process
     if not 1 <= count <= len(rows):
-        raise OptionError(f"clusters={count} cannot be made of {len(rows)} photos; ask for 1 to {len(rows)}")
+        hint = f"ask for 1 to {len(rows)}" if len(rows) else "give some"
+        raise OptionError(f"clusters={count} cannot be made of {len(rows)} photos; {hint}")
     generator = np.random.default_rng(seed)
     rows = np.ascontiguousarray(rows, np.float32)
     ends = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, ROUNDS, SETTLED)

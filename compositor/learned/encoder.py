@@ -105,6 +105,8 @@ class Encoder:
         if not parts or not set(parts) <= set(known) or min(parts.values()) <= 0:
             raise OptionError(f"parts={parts!r} are not known, or weigh nothing; choose from {', '.join(known)}, with weights above 0")
         pixels = [read_picture(picture, short=SHORT_SIDE) for picture in pictures]
+        if not pixels:  # as many numbers as of any other picture
+            return self([np.zeros((SMALLEST, SMALLEST, 3), np.uint8)], parts=parts)[:0]
         told = self._look(pixels, learned) if (learned := [name for name in LEARNED if name in parts]) else {}
         for name in parts:
             if name not in LEARNED:

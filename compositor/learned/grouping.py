@@ -29,6 +29,8 @@ from compositor.types import Features, Photo, Progress
 
 __all__ = ["Groups", "Joint", "Told", "group", "mutual_neighbours", "tell_photos"]
 
+SAME = 0.99
+"""Product of two photos' numbers from which they are one photo saved twice, which takes one place among neighbours."""
 ALIKE, ALIKE_UNVERIFIED = 0.25, 0.35
 """Product of two photos' numbers from which they are compared, and from which they count as overlapping where nothing compares them. Of
 photos of other scenes one pair in twenty reaches the first and one in two hundred the second; of overlapping ones nearly all do."""
@@ -144,9 +146,16 @@ def group(photos: Iterable[Picture], *, encoder: Encoder | None = None, progress
     tell = progress or (lambda stage, done, total: None)
     with limit_threads(chosen.threads):
         told = tell_photos(sources, encoder or Encoder.load(chosen.weights or None, device=chosen.device), names=names, progress=tell)
-        found = mutual_neighbours(told.numbers, chosen.neighbours, least)
-        pairs = [Joint(told.places[one.first], told.places[one.second], one.likeness) for one in found]
-        joints, compared = _joined(len(sources), pairs, _comparison(sources, names) if chosen.verify else None, tell)
+        joining = _Joining(told.places, _comparison(sources, names) if chosen.verify else None, tell)
+        kept, same = _without_equals(told.numbers, max(SAME, least))
+        joining.join(same)
+        rows = told.numbers[kept]
+        some = mutual_neighbours(rows, chosen.neighbours, least)
+        # Photos of a burst fill each other's places, so that what they overlap beside has none: it is looked for beyond their set. Looks
+        # alone would join too much there.
+        while joining.join(Joint(int(kept[one.first]), int(kept[one.second]), one.likeness) for one in some) and chosen.verify:
+            some = _beyond(rows, np.array([joining.root(int(place)) for place in kept]), chosen.neighbours, least)
+        joints, compared = joining.joints, len(joining.compared)
     sets = _connected(told.places, joints)
     singles = tuple(one[0] for one in sets if len(one) == 1)
     return Groups(tuple(names), tuple(one for one in sets if len(one) > 1), singles, tuple(joints), compared, told.left_out)
@@ -181,7 +190,7 @@ def tell_photos(
         except ReadError as error:
             return error
 
-    rows: list[Floats] = [encoder([], parts=parts)]
+    rows: list[Floats] = []
     places: list[int] = []
     left_out: list[tuple[str, str]] = []
     with ThreadPoolExecutor(threads_allowed()) as pool:
@@ -193,11 +202,12 @@ def tell_photos(
             left_out += [(names[k], str(one).removeprefix(f"{names[k]}: ")) for k, one in shown.items() if isinstance(one, ReadError)]
             pictures = {k: one for k, one in shown.items() if not isinstance(one, ReadError)}
             places += pictures
-            rows.append(encoder(pictures.values(), parts=parts))
-    return Told(np.concatenate([row for row in rows if len(row)] or rows), tuple(places), tuple(left_out))
+            if pictures:
+                rows.append(encoder(pictures.values(), parts=parts))
+    return Told(np.concatenate(rows or [encoder([], parts=parts)]), tuple(places), tuple(left_out))
 
 
-def mutual_neighbours(numbers: Floats, count: int, least: float) -> list[Joint]:
+def mutual_neighbours(numbers: Floats, count: int, least: float, sets: NDArray[np.int64] | None = None) -> list[Joint]:
     """Pairs of which each is among the nearest of the other, in ascending order of the first and then the nearest first.
 
     Parameters
@@ -208,12 +218,15 @@ def mutual_neighbours(numbers: Floats, count: int, least: float) -> list[Joint]:
         Nearest others of each that count.
     least : float
         Product of two rows below which they are no pair.
+    sets : (n,) int64, optional
+        Which set each belongs to: only others of another set count. By default each is a set of its own.
     """
+    sets = np.arange(len(numbers)) if sets is None else sets
     near: list[dict[int, float]] = []
     with threadpool_limits(1, user_api="blas"):  # the same bytes for any number of threads
         for top in range(0, len(numbers), ROWS):
             alike = numbers[top : top + ROWS] @ numbers.T
-            alike[np.arange(len(alike)), np.arange(top, top + len(alike))] = -np.inf
+            alike[sets[top : top + ROWS, None] == sets] = -np.inf
             most = min(count, len(numbers) - 1)
             nearest = np.argpartition(-alike, most - 1, axis=1)[:, :most] if most else np.zeros((len(alike), 0), np.int64)
             near += [{int(k): float(row[k]) for k in some if row[k] >= least} for row, some in zip(alike, nearest, strict=True)]
@@ -225,29 +238,75 @@ Compare = Callable[[int, int], int]
 """How many features two photos have in common if they overlap, else 0."""
 
 
-def _joined(count: int, pairs: Sequence[Joint], compare: Compare | None, tell: Progress) -> tuple[list[Joint], int]:
-    """Pairs that overlap and join what was apart until then, and how many were compared; others would change no set."""
-    parent = list(range(count))
+def _without_equals(numbers: Floats, least: float) -> tuple[NDArray[np.int64], list[Joint]]:
+    """Places of rows of which no two are the same, and pairs of one of these and one that is left away for it."""
+    for_whom = np.full(len(numbers), -1)
+    pairs = []
+    with threadpool_limits(1, user_api="blas"):
+        for top in range(0, len(numbers), ROWS):
+            for place, alike in enumerate(numbers[top : top + ROWS] @ numbers.T, top):
+                if for_whom[place] < 0:
+                    same = np.flatnonzero((for_whom < 0) & (alike >= least))
+                    for_whom[same] = for_whom[place] = place
+                    pairs += [Joint(place, int(other), float(alike[other])) for other in same if other != place]
+    return np.flatnonzero(for_whom == np.arange(len(numbers))), pairs
 
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = place = parent[parent[place]]
-        return place
 
-    joints, compared = [], 0
-    for done, pair in enumerate(pairs):
-        tell("match", done, len(pairs))
-        first, second = root(pair.first), root(pair.second)
-        if first == second:
-            continue
-        if compare is not None:
-            compared += 1
-            pair = dataclasses.replace(pair, matches=compare(pair.first, pair.second))
-            if not pair.matches:
+def _beyond(numbers: Floats, sets: NDArray[np.int64], count: int, least: float) -> list[Joint]:
+    """Mutual neighbours in different sets of which one fills all places of its own photos."""
+    full = np.bincount(sets, minlength=1)[sets] > count
+    return [one for one in mutual_neighbours(numbers, count, least, sets) if full[one.first] or full[one.second]]
+
+
+class _Joining:
+    """Photos that hang together more and more.
+
+    Parameters
+    ----------
+    places : sequence of int
+        Of the photos among all that were given.
+    compare : callable, optional
+        Tells which pairs overlap; by default all do.
+    tell : callable
+        Called as tell("match", done, total).
+
+    Attributes
+    ----------
+    joints : list of Joint
+        Pairs that overlap and joined what was apart until then, by their places among all.
+    compared : set of (int, int)
+        Pairs that were compared; others would change no set.
+    """
+
+    def __init__(self, places: Sequence[int], compare: Compare | None, tell: Progress) -> None:
+        self.places, self.compare, self.tell = places, compare, tell
+        self.joints: list[Joint] = []
+        self.compared: set[tuple[int, int]] = set()
+        self.parent = list(range(len(places)))
+
+    def root(self, photo: int) -> int:
+        """The photo that stands for the set of one."""
+        while self.parent[photo] != photo:
+            self.parent[photo] = photo = self.parent[self.parent[photo]]
+        return photo
+
+    def join(self, pairs: Iterable[Joint]) -> bool:
+        """Join what overlaps; whether anything did that was apart."""
+        pairs, before = list(pairs), len(self.joints)
+        for done, pair in enumerate(pairs):
+            self.tell("match", done, len(pairs))
+            first, second = self.root(pair.first), self.root(pair.second)
+            if first == second or (pair.first, pair.second) in self.compared:
                 continue
-        parent[max(first, second)] = min(first, second)
-        joints.append(pair)
-    return joints, compared
+            pair = Joint(self.places[pair.first], self.places[pair.second], pair.likeness)
+            if self.compare is not None:
+                self.compared.add((pairs[done].first, pairs[done].second))
+                pair = dataclasses.replace(pair, matches=self.compare(pair.first, pair.second))
+                if not pair.matches:
+                    continue
+            self.parent[max(first, second)] = min(first, second)
+            self.joints.append(pair)
+        return len(self.joints) > before
 
 
 def _connected(places: Sequence[int], joints: Sequence[Joint]) -> list[tuple[int, ...]]:

@@ -47,11 +47,19 @@ class Perception:
         What each of the four layers counts, fine to coarse, and the colours of places.
     device : str
         «auto», «cpu», «cuda» or «mps».
+
+    Raises
+    ------
+    OptionError
+        There are more or fewer weights, or some below 0.
     """
 
     def __init__(self, network: EncoderNetwork | None = None, *, weights: Sequence[float] = LAYER_WEIGHTS, device: str = "auto") -> None:
         self.device, self.weights = choose_device(device), tuple(weights)
         network = network or read_encoder(packaged_weights("encoder"))[0]
+        parts = len(network.backbone.channels)  # a layer for each but the first, and colours
+        if len(self.weights) != parts or not (np.isfinite(self.weights).all() and min(self.weights) >= 0):
+            raise OptionError(f"weights={self.weights} do not fit; give {parts} numbers of 0 and more, for the layers and the colours")
         self.network: EncoderNetwork = network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     @classmethod
@@ -104,7 +112,9 @@ class Perception:
         one, other = read_whole(first), read_whole(second)
         if one.shape != other.shape or min(one.shape[:2]) < LEAST:
             sizes = " and ".join(f"{shown.shape[1]} x {shown.shape[0]}" for shown in (one, other))
-            raise OptionError(f"pictures of {sizes} px cannot be compared; both must have one size, {LEAST} px a side at least")
+            raise OptionError(
+                f"pictures of {sizes} px cannot be compared; both must have one size, {LEAST} px a side at least: scale or crop one"
+            )
         return one, other
 
     @torch.inference_mode()

@@ -96,7 +96,7 @@ class CompareOptions(RunOptions):
 
     weights: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
     device: DeviceMethod = option("auto", "Where the encoder computes; auto takes a GPU where there is one.")
-    seed: int = option(0, "Seed of the parts of folders that are drawn to extrapolate.", low=0, high=2**63 - 1)
+    seed: int = option(0, "Seed of the parts of folders that are drawn to extrapolate; of two pictures nothing is.", low=0, high=2**63 - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
