@@ -301,6 +301,10 @@ def views(draw):
     }
 
 
+ENLARGED = 4
+"""Canvas pixels to a photo's pixel, beyond which nobody looks at a panorama."""
+
+
 def fills_what_is_seen(eyes, options):
     photos = [photo_of(np.full((*eye.size[::-1], 3), 100 + 20 * k, np.uint8), eye.name) for k, eye in enumerate(eyes)]
     try:
@@ -308,6 +312,8 @@ def fills_what_is_seen(eyes, options):
     except CompositorError:
         return
     canvas, surface = panorama.canvas, PROJECTIONS[options["projection"]]
+    if canvas.scale > ENLARGED * min(eye.focal for eye in panorama.registration.cameras):
+        return  # the rims of photos of a few pixels, enlarged until each pixel is a patch, may lose a part of that patch
     x, y = np.meshgrid(np.arange(canvas.size[0]), np.arange(canvas.size[1]))
     directions, exists = canvas_directions(canvas, np.stack([x.ravel(), y.ravel()], 1).astype(float))
     reached = (np.abs((x + canvas.left) / canvas.scale) <= surface.reach[0]) & (np.abs((y + canvas.top) / canvas.scale) <= surface.reach[1])
