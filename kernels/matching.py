@@ -6,8 +6,10 @@ Nothing is checked: arrays must be contiguous and have the stated shapes, and th
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from compositor.kernels import kernel
 
 
 @intrinsic
@@ -20,7 +22,7 @@ def ones(typingctx, word=None):
     return types.uint64(types.uint64), generate
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def best_two(similarity, first, row_best, row_index, row_second, column_index, column_best):
     """Find the best and second best column of every row, and the best row of every column; called with strip after strip of rows.
 
@@ -57,7 +59,7 @@ def best_two(similarity, first, row_best, row_index, row_second, column_index, c
         row_best[i], row_second[i], row_index[i] = best, second, index
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def best_two_bits(first, second, row_best, row_index, row_second, column_index):
     """The same for bit strings of 256 bits and their Hamming distance, where smaller is more alike.
 

@@ -7,10 +7,11 @@ those near it, without itself, symmetric. Nothing is checked: indices must be in
 """
 
 import numpy as np
-from numba import njit
+
+from compositor.kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _distance(a, b, most):
     """Squared distance, or some value of at least ``most`` where it is not below that."""
     total = np.float32(0.0)
@@ -22,7 +23,7 @@ def _distance(a, b, most):
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _insert(value, point, found, distances):
     """Put a point into a list sorted by distance, whose last entry falls out."""
     place = distances.shape[0] - 1
@@ -34,7 +35,7 @@ def _insert(value, point, found, distances):
     found[place] = point
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def nearest_tiles(cells, tiles, found, distances):
     """The tiles nearest to each cell, exactly.
 
@@ -66,7 +67,7 @@ def nearest_tiles(cells, tiles, found, distances):
                 _insert(value, point, found[cell], distances[cell])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _near(chosen, rows, columns, cell, tile, offsets, ignored):
     """A cell near this one that shows the tile, other than ``ignored``: -1 for none, -2 for several."""
     row, column, seen = cell // columns, cell % columns, -1
@@ -81,7 +82,7 @@ def _near(chosen, rows, columns, cell, tile, offsets, ignored):
     return seen
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def assign_tiles(cells, tiles, found, distances, order, columns, offsets, most_uses, chosen, costs, uses):
     """Give the cells, in this order, the nearest tile that is not shown nearby and not used up.
 
@@ -112,7 +113,7 @@ def assign_tiles(cells, tiles, found, distances, order, columns, offsets, most_u
         uses[best] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def improve_tiles(cells, tiles, found, distances, order, columns, offsets, most_uses, chosen, costs, uses):
     """One round over all cells that makes the sum of distances smaller, in place; the number of changes.
 

@@ -6,13 +6,14 @@ Nothing is checked: arrays must be contiguous and of the stated types, and the c
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from compositor.kernels import kernel
 
 RADIUS = 8
 SIDE = 2 * RADIUS + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def refine_points(first, second, points, found, affine, rounds, score):
     """Move points of the second picture to where the patches around points of the first one fit best.
 
