@@ -13,11 +13,14 @@ import cv2
 import imagecodecs
 import numpy as np
 import pytest
+import simplejpeg
 import tifffile
 from PIL import Image
 
 from compositor.errors import OptionError, OutputError, ReadError
 from compositor.images import check_output, encode_preview, open_photo, open_photos, photo_from_array, read_mask, write_image
+from compositor.spool import Spool
+from compositor.threads import limit_threads
 
 SRGB, ADOBE_RGB = imagecodecs.cms_profile("srgb"), imagecodecs.cms_profile("adobergb")
 
@@ -83,6 +86,32 @@ def test_jpeg_holds_eight_bits(tmp_path, dtype, quality):
     assert found.mask is None
     # Two quantization steps of colour: 4 levels a step at quality 95, about 20 at 80.
     assert np.abs(found.pixels.astype(int) - smooth()).max() <= (8 if quality == 95 else 40)
+
+
+@pytest.mark.parametrize("height", [1, 64, 65, 601])
+@pytest.mark.parametrize("quality", [95, 80])
+@pytest.mark.parametrize("channels", [(3,), ()])
+def test_a_jpeg_in_strips_is_the_picture_that_it_is_at_once(tmp_path, height, quality, channels):
+    """Blocks, coarser colours and their rounding end at strips' ends as they would end anywhere."""
+    path = tmp_path / "picture.jpg"
+    picture = np.random.default_rng(0).integers(0, 256, (height, 333, *channels), dtype=np.uint8)
+    write_image(path, picture, quality=quality)
+    kinds = (picture, "RGB", "444" if quality > 90 else "420") if channels else (picture[..., None], "GRAY", "Gray")
+    at_once = simplejpeg.encode_jpeg(kinds[0], quality, *kinds[1:])
+    np.testing.assert_array_equal(opened(path), np.asarray(Image.open(io.BytesIO(at_once))))
+    np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.imdecode(np.frombuffer(at_once, np.uint8), -1))
+    simplejpeg.decode_jpeg(path.read_bytes(), strict=True)
+    assert (b"\xff\xd0" in path.read_bytes()) == (height > 64)
+
+
+def test_a_jpeg_of_a_picture_on_disk_is_that_of_one_in_memory_whatever_the_threads(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (700, 411, 3), dtype=np.uint8)
+    spool = Spool(picture.shape, np.uint8)
+    spool[:, :] = picture
+    for name, pixels, threads in (("whole.jpg", picture, 1), ("two.jpg", picture, 2), ("disk.jpg", spool, 2)):
+        with limit_threads(threads):
+            write_image(tmp_path / name, pixels)
+    assert (tmp_path / "whole.jpg").read_bytes() == (tmp_path / "two.jpg").read_bytes() == (tmp_path / "disk.jpg").read_bytes()
 
 
 def test_rounding_to_fewer_bits_is_to_nearest(tmp_path):

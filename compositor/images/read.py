@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compositor.encoding import full_scale
 from compositor.errors import OptionError, ReadError
 from compositor.images.color import to_common_profile, to_rgb
-from compositor.images.depth import to_common_depth
+from compositor.images.depth import to_common_depth, with_depth
 from compositor.images.files import AnyPath, open_checked, printable, read_bytes_checked
 from compositor.images.formats import FIRST_BYTES, find_format
 from compositor.images.limits import check_claim, check_size
@@ -321,8 +321,6 @@ def read_mask(path: AnyPath) -> NDArray[np.uint8]:
         As ``open_photo``.
     """
     import cv2
-
-    from compositor.images.write import with_depth
 
     decoded = open_photo(path, is_mask=True).decode(1)
     gray = np.asarray(cv2.cvtColor(with_depth(decoded.pixels, 8), cv2.COLOR_RGB2GRAY))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import numbers
-import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,20 +12,19 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.encoding import full_scale
 from compositor.errors import OptionError, OutputError
 from compositor.images.alpha import with_alpha, with_needed_alpha
+from compositor.images.depth import with_depth
 from compositor.images.files import AnyPath, check_place, printable, write_atomically
 from compositor.images.jpeg import decode_jpeg
+from compositor.images.jpeg_write import encode_jpeg, write_jpeg
 from compositor.images.metadata import exif_for_output
 from compositor.images.png import encode_png, stream_png
 from compositor.images.tiff import write_tiff
 from compositor.options import JPEG_QUALITY
 from compositor.spool import Derived, Drawn, Spool
 
-__all__ = ["as_jpeg", "check_output", "encode_preview", "with_depth", "write_image"]
-
-logger = logging.getLogger("compositor")
+__all__ = ["as_jpeg", "check_output", "encode_preview", "write_image"]
 
 FORMAT_OF_ENDING = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
 
@@ -38,12 +35,6 @@ LARGEST_WHOLE = 2**27
 """Bytes of a picture, as its PNG holds them, up to which it is encoded at once; a larger one goes in strip by strip, wherever it lies."""
 STRIP = 64
 """Rows of one: a few megabytes of a wide picture."""
-
-FULL_CHROMA_QUALITY = 90
-"""JPEG quality from which on colours are stored at full resolution."""
-
-SEGMENT = 65_533
-"""Bytes that a JPEG segment holds besides its marker and length."""
 
 
 def check_output(path: AnyPath, *, overwrite: bool, size: tuple[int, int] | None = None, lossless: bool = False) -> None:
@@ -104,8 +95,7 @@ def write_image(
     path : str or path
         Where to; the ending chooses the format.
     pixels : (h, w, 3) or (h, w) uint8, uint16 or float32
-        RGB or gray; float holds 0..1 and is clipped to it where it is rounded. From disk it is read strip by strip into a TIFF or
-        a PNG, and whole into a JPEG.
+        RGB or gray; float holds 0..1 and is clipped to it where it is rounded. From disk it is read strip by strip.
     mask : (h, w) bool, optional
         Where the picture has pixels. PNG and TIFF keep it as straight alpha when it is not all true.
     metadata : mapping, optional
@@ -142,10 +132,9 @@ def write_image(
             write_png(file, pixels, mask, kept)
 
     else:
-        content = encode_jpeg(np.asarray(pixels), quality, kept)
 
         def write(file: BinaryIO) -> None:
-            file.write(content)
+            write_jpeg(file, pixels, quality, kept)
 
     write_atomically(path, write, overwrite=overwrite)
 
@@ -174,55 +163,9 @@ def kept_metadata(metadata: Mapping[str, bytes], size: tuple[int, int], *, gray:
     return kept
 
 
-def with_depth(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Pixels as integers of 8 or 16 bits, properly rounded; float is clipped to 0..1, what is no number becomes 0.
-
-    Worked on in strips of rows, so that no second picture of floats is ever held.
-    """
-    dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    if pixels.dtype == dtype:
-        return pixels
-    factor = full_scale(dtype) / full_scale(pixels.dtype)
-    made = np.empty(pixels.shape, dtype)
-    rows = max(1, 2**22 // max(1, pixels[0].size))
-    for top in range(0, len(pixels), rows):
-        strip = np.nan_to_num(pixels[top : top + rows].astype(np.float32), nan=0.0) * np.float32(factor)
-        made[top : top + rows] = np.rint(np.clip(strip, 0, full_scale(dtype)))
-    return made
-
-
-def encode_jpeg(pixels: NDArray[Any], quality: int, kept: Mapping[str, bytes]) -> bytes:
-    """Pixels as a JPEG with EXIF, XMP and colour profile."""
-    import simplejpeg
-
-    pixels = np.ascontiguousarray(with_depth(pixels, 8))
-    if pixels.ndim == 2:
-        written = simplejpeg.encode_jpeg(pixels[..., None], quality, "GRAY", "Gray")
-    else:
-        written = simplejpeg.encode_jpeg(pixels, quality, "RGB", "444" if quality >= FULL_CHROMA_QUALITY else "420")
-    segments = []
-    exif, icc = kept.get("exif", b""), kept.get("icc", b"")
-    if exif and len(exif) + 6 <= SEGMENT:
-        segments.append((0xE1, b"Exif\0\0" + exif))
-    elif exif:
-        logger.warning("the first photo's EXIF block of %d bytes is too large for a JPEG and is dropped", len(exif))
-    if xmp := kept.get("xmp"):
-        segments.append((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp))
-    step = SEGMENT - 14
-    count = math.ceil(len(icc) / step)
-    if count > 255:
-        logger.warning("the colour profile of %d bytes is too large for a JPEG and is dropped", len(icc))
-        count = 0
-    segments += [(0xE2, b"ICC_PROFILE\0" + bytes([i + 1, count]) + icc[i * step : (i + 1) * step]) for i in range(count)]
-    added = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
-    # Behind the start mark and the JFIF segment, which says its own length.
-    begin = 4 + int.from_bytes(written[4:6], "big")
-    return bytes(written[:begin] + added + written[begin:])
-
-
 def as_jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """What a JPEG of this quality, 1 to 100, keeps of a picture, (h, w, 3) uint8, RGB."""
-    return np.asarray(decode_jpeg(encode_jpeg(pixels, quality, {}), 1).colors)
+    return np.asarray(decode_jpeg(encode_jpeg(pixels, quality), 1).colors)
 
 
 def write_png(
