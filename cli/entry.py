@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.metadata
 import os
 import platform
 import signal
@@ -64,6 +63,8 @@ def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> No
     """Print the versions that a bug report needs; asks the installation, imports nothing."""
     if not wanted or context.resilient_parsing:
         return
+    import importlib.metadata
+
     click.echo(f"compositor {compositor.__version__}")
     click.echo(f"python {platform.python_version()}")
     for name in ("numpy", "scipy", "numba", "opencv-contrib-python"):
