@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from compositor.ahead import load_ahead
 from compositor.clock import StageClock
 from compositor.errors import CompositorError, OptionError, ReadError, RegistrationFileError, TooFewPhotosError, first_names
-from compositor.heap import give_back_memory
 from compositor.images import MaskSource, masks_by_name, open_photos, open_source, photo_names, with_masks, with_wishes
 from compositor.options import ComposeOptions, CorrectOptions, RegisterOptions, StitchOptions
 from compositor.panorama import Panorama
@@ -372,7 +371,6 @@ def _compose(
     """The panorama, which also knows how long everything took."""
     from compositor.compose import compose_photos
 
-    give_back_memory()
     try:
         panorama = compose_photos(registration, photos, options, photometry=photometry, refine=refine, approve=approve, progress=clock)
     except CompositorError as error:
