@@ -1,17 +1,19 @@
 """Whole processes side by side on one photo list, from start to exit, in alternation.
 
 Prints a Markdown table with a row for every command: photos used of given, medians of wall and CPU seconds and of the peak memory of the
-process tree (PSS, sampled), medians of the pairwise ratios to the first command, the wall time of the first run, which no median counts,
-exit codes, and the command with its options. Where the first command did not use every photo in every run it is no reference: the
-ratios stand in brackets and a line says so.
+process tree (PSS, sampled, in runs of their own, since sampling slows down what it looks at), medians of the pairwise ratios to the first
+command, the wall time of the first run, which no median counts, exit codes, and the command with its options. Where the first command did
+not use every photo in every run it is no reference: the ratios stand in brackets and a line says so.
 
 Without photos a row of six is rendered.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -32,7 +34,7 @@ FIGURES = ("wall", "cpu", "memory")
     metavar="NAME='COMMAND'",
     help="A command with {out} and {photos} in it; may be given several times, the reference first. Default: cv2.Stitcher, compositor.",
 )
-@click.option("-n", "runs", type=click.IntRange(1), default=5, show_default=True, help="Runs of each command after the first.")
+@click.option("-n", "runs", type=click.IntRange(1), default=5, show_default=True, help="Runs of each command after the first, twice each.")
 @click.option("--cold", is_flag=True, help="Start with an empty cache of compiled kernels; later runs find it filled.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that a command may take.")
 @click.argument("photos", nargs=-1, type=click.Path(exists=True))
@@ -45,8 +47,16 @@ def processes(commands: Commands, runs: int, cold: bool, timeout: float, photos:
         for turn in range(runs + 1):
             # Every other turn backwards, so that none always follows the same one.
             for name, words in list(commands.items())[:: -1 if turn % 2 else 1]:
-                outcomes[name].append(run_command(words, Path(folder, f"{name}.jpg"), given, timeout=timeout, environment=environment))
+                outcomes[name].append(run_twice(words, Path(folder, f"{name}.jpg"), given, timeout=timeout, environment=environment))
     print_table(commands, outcomes, kernels="compiled in it" if cold else "as they were")
+
+
+def run_twice(words: list[str], out: Path, photos: Sequence[str], *, timeout: float, environment: Mapping[str, str]) -> Outcome:
+    """Run a command for its seconds, and again for its memory."""
+    timed, watched = (
+        run_command(words, out, photos, timeout=timeout, environment=environment, watched=watched) for watched in (False, True)
+    )
+    return dataclasses.replace(timed, memory=watched.memory, code=timed.code or watched.code)
 
 
 def print_table(commands: Commands, outcomes: dict[str, list[Outcome]], *, kernels: str) -> None:
