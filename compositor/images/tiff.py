@@ -17,6 +17,7 @@ from compositor.images.alpha import with_alpha
 from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS, exif_of_tiff, load_exif
 from compositor.images.samples import Header, Samples
 from compositor.spool import Derived, Drawn, Spool
+from compositor.threads import threads_allowed
 
 __all__ = ["decode_tiff", "read_tiff_header", "write_tiff"]
 
@@ -38,6 +39,9 @@ PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
 
 TILE = 256
 """Side, px, of the tiles of a TIFF: programs that show a part of a large picture read no more than these."""
+
+AT_WORK = 2**24
+"""Bytes of tiles that are handed to the threads at a time, to be deflated."""
 
 LARGEST_CLASSIC = 4 * 10**9
 """Bytes up to which a TIFF can point into itself with 32 bits, less some for its tags."""
@@ -197,6 +201,8 @@ def write_tiff(
         compressionargs={"level": 1},
         predictor=True,
         tile=(TILE, TILE),
+        maxworkers=threads_allowed(),
+        buffersize=AT_WORK,
         iccprofile=metadata.get("icc"),
         software="compositor",
         metadata=None,
