@@ -117,14 +117,14 @@ def _of_light(difference: Floats, other: Bools) -> Floats:
     """A photo's difference from the picture, where other photos own it, without what is a difference of things and not of light.
 
     What only one of two photos shows would stain its surroundings across the seam, as widely as the coarsest band reaches. Differences
-    far beyond the usual one give way to those around them.
+    far beyond the usual one give way to those around them; the others are kept as they are.
     """
     size = np.linalg.norm(difference, axis=-1)
     usual = size[other]
     if not len(usual):
         return difference
     limit = np.float32(UNUSUAL * np.median(usual) + UNSEEN)
-    trust = np.where(other, 1 / (1 + (size / limit) ** 4), 0)[..., None].astype(np.float32)
+    trust = np.where(other, (limit / np.maximum(size, limit)) ** 4, 0)[..., None].astype(np.float32)
     share = np.where(other[..., None], trust, np.float32(1))
     return np.asarray(share * difference + (1 - share) * _filled(difference * trust, trust), np.float32)
 
