@@ -194,21 +194,6 @@ def test_vignetting_is_undone_and_reported(dtype):
     assert np.abs(evened.pixels / whole - truth)[evened.mask].mean() > 4 / 255
 
 
-def test_of_photos_that_agree_the_one_whose_noise_was_raised_shows_less():
-    registration = row(2, step=20.0)
-    names, none = tuple(eye.name for eye in registration.cameras), np.zeros((2, 3))
-    shares = []
-    for gains in ([1.0, 1.0], [1.0, 1.6], [1.6, 1.0]):
-        even = [
-            photo_of(np.full((120, 160, 3), round(255 * encode_srgb(0.2 / gain)), np.uint8), eye.name)
-            for eye, gain in zip(registration.cameras, gains, strict=True)
-        ]
-        light = Photometry(names, np.repeat(np.array(gains)[:, None], 3, axis=1), none)
-        panorama = compose_photos(registration, even, ComposeOptions(), photometry=light)
-        shares.append(np.mean(panorama.owner[panorama.mask] == 0))
-    assert shares[2] + 0.05 < shares[0] < shares[1] - 0.05
-
-
 def test_photometry_that_is_given_is_used():
     registration = row()
     photometry = Photometry(tuple(eye.name for eye in registration.cameras), np.full((4, 3), 0.5), np.array([LENS] * 4), 0.3)

@@ -118,14 +118,14 @@ def estimate_memory(
     reduced = reduced_canvas(canvas, factor)
     boxes = [plan_box(footprint(camera, canvas.projection), reduced) for camera in registration.cameras]
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
-    # Drawn and graded pixels, radii, reluctance and that of the halves, mask, need; labels, hard composite and correction.
-    plan = 40 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
+    # Drawn and graded pixels, radii, mask, need; labels, hard composite and correction.
+    plan = 34 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]
     if options.blend == "feather":
         plan += 20 * sum(areas)  # shares, and distances
     elif options.blend == "poisson":
         plan += 12 * sum(areas) + 200 * reduced.size[0] * reduced.size[1]  # offsets, ties and what conjugate gradients hold
     if options.deghost:
-        plan += 6 * sum(areas)  # reluctance as it was before; the votes are gone when most is held
+        plan += 6 * sum(areas)  # reluctance, and that of the halves; the votes are gone when most is held
     largest = max(camera.size[0] * camera.size[1] for camera in registration.cameras)
     photo = largest * 3 * depth
     # Two masks, one of them also as it is read, in colours and gray; and a photo's colours that go on beyond it.

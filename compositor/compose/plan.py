@@ -25,17 +25,11 @@ from compositor.compose.small import draw_small
 from compositor.compose.warp import Sheet
 from compositor.compose.warped import Warped
 from compositor.options import ComposeOptions
-from compositor.photometry import Photometry, falloff
+from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas, Photo, Progress
 
 __all__ = ["Plan", "make_plan"]
-
-NOISE = 0.003
-"""What a pixel costs a photo whose noise is as it was taken: thirty of them as much as the least that a pixel of seam can cost. Without,
-seams wander into corners of photos whose light was raised there, and a picture is up to a twentieth noisier than of photos cut half way."""
-MOST_NOISE = 4.0
-"""Variance of noise, in those of a photo as it was taken, beyond which it counts no more."""
 
 FADE = 0.5
 """Of the typical overlap's width, across how much of it feathered photos fade into each other. More shows more things twice."""
@@ -117,8 +111,6 @@ def make_plan(
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
     warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
-    if options.seams == "graphcut":
-        warped = [_reluctant(photo, k, photometry) for k, photo in enumerate(warped)]
     if options.deghost:
         from compositor.compose.ghosts import vote_out_guests
 
@@ -173,11 +165,3 @@ def _graded(photo: Warped, index: int, camera: Camera, photometry: Photometry) -
     if grading is None or photo.radii is None:
         return photo
     return dataclasses.replace(photo, pixels=np.clip(grading.grade_scattered(photo.pixels, photo.radii), 0, 1))
-
-
-def _reluctant(photo: Warped, index: int, photometry: Photometry) -> Warped:
-    """A photo that is the more reluctant to show a place the more its light was raised there, and the noise with it."""
-    if photo.radii is None:
-        return photo
-    raised = photometry.gains[index].mean() / falloff(photo.radii.astype(np.float64), photometry.vignetting[index])
-    return dataclasses.replace(photo, reluctance=np.asarray(NOISE * np.minimum(raised**2, MOST_NOISE), np.float32))
