@@ -133,7 +133,16 @@ def check_place(path: AnyPath, *, overwrite: bool) -> Path:
     return place
 
 
-def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[CompositorError], *, called: str, advice: str) -> T:
+def read_record(
+    path: AnyPath,
+    parse: Callable[[bytes], T],
+    refusal: type[CompositorError],
+    *,
+    called: str,
+    advice: str,
+    largest: int = LARGEST_RECORD,
+    read: Callable[[BinaryIO], bytes] = lambda file: file.read(),
+) -> T:
     """What a file that this program wrote holds.
 
     Parameters
@@ -147,11 +156,16 @@ def read_record(path: AnyPath, parse: Callable[[bytes], T], refusal: type[Compos
         What it should be, as ``RECORDS`` calls it.
     advice : str
         Which file to give instead.
+    largest : int
+        Bytes that such a file may have.
+    read : callable
+        Takes from the open file what ``parse`` needs of it.
     """
     try:
-        if (size := os.stat(path).st_size) > LARGEST_RECORD:
-            raise refusal(f"{path}: {size} bytes is too large for {called}; at most {LARGEST_RECORD} are read", path=path)
-        content = Path(path).read_bytes()
+        if (size := os.stat(path).st_size) > largest:
+            raise refusal(f"{path}: {size} bytes is too large for {called}; at most {largest} are read", path=path)
+        with open(path, "rb") as file:
+            content = read(file)
     except OSError as error:
         told = refusal(f"{path}: cannot be read ({error.strerror}); {advice}", path=path)
         if isinstance(error, FileNotFoundError | NotADirectoryError):  # a mistyped name, as that of a photo would be

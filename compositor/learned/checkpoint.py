@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from compositor.images.files import printable
-from compositor.learned.weights import WeightsError, fitting, read_weights, write_weights
+from compositor.learned.weights import WeightsError, fitting, read_told, read_weights, write_weights
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["read_checkpoint", "read_standing", "write_checkpoint"]
 
 KIND = "a checkpoint"
 NAMED = 5
@@ -85,6 +85,22 @@ def read_checkpoint(
     with fitting(path):
         _take_up(tensors, modules, optimizers)
     return record
+
+
+def read_standing(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """How far a training had come that left a checkpoint, from its first bytes alone.
+
+    Returns
+    -------
+    dict
+        The record; empty where there is no file.
+
+    Raises
+    ------
+    WeightsError
+        The file is no checkpoint.
+    """
+    return read_told(path, kind=KIND) if Path(path).exists() else {}
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:

@@ -11,15 +11,14 @@ from typing import Any, Protocol
 
 from compositor.errors import OptionError, OutputError
 from compositor.images.files import check_place, printable
-from compositor.learned.checkpoint import KIND as CHECKPOINT
+from compositor.learned.checkpoint import read_standing
 from compositor.learned.device import choose_device, torch_threads
 from compositor.learned.photographs import CURVES, SAMPLES, pictures_of
 from compositor.learned.processes import Processes, joined
-from compositor.learned.weights import read_weights
 from compositor.options import LearnOptions
 from compositor.threads import limit_threads
 
-__all__ = ["Course", "Pictures", "begin"]
+__all__ = ["Course", "Pictures", "begin", "standing"]
 
 GROWING = (".jsonl", CURVES, SAMPLES)
 """Endings of what is written while a training runs: one that was stopped left these behind."""
@@ -66,7 +65,7 @@ class Course:
     @property
     def checkpoint(self) -> Path:
         """Where the training stands; there while it runs."""
-        return self.output.with_suffix(".checkpoint")
+        return _checkpoint(self.output)
 
     def asked(self, learned: Pictures, held_out: Pictures) -> Record:
         """All that decides what the weights become; a checkpoint of a training that was asked for something else is refused."""
@@ -113,19 +112,19 @@ def begin(
     OutputError
         A file cannot be written there, or is learned from.
     WeightsError
-        What a stopped training left there is no checkpoint or is damaged.
+        What a stopped training left there is no checkpoint.
     """
     output = Path(output)
     if output.suffix != ".safetensors":
         raise OptionError(f"{output.name}: weights are written as .safetensors; give such a name")
-    stopped, ended = _left(output.with_suffix(".checkpoint"))
-    overwrite = overwrite or ended
+    stopped = standing(output)
+    overwrite = overwrite or bool(stopped.get("ended"))  # it had learned all: what lies there is its own, perhaps in part
     taken = {os.path.realpath(path) for path in pictures_of(inputs)}
     for ending in (".safetensors", ".jsonl", CURVES, ".md", *also):
         place = output.with_suffix(ending)
         if os.path.realpath(place) in taken:
             raise OutputError(f"{printable(place)} is an input too; choose another name for the output", path=place)
-        check_place(place, overwrite=overwrite or (stopped and ending in GROWING))
+        check_place(place, overwrite=overwrite or (bool(stopped) and ending in GROWING))
     device = choose_device(options.device)
     with joined(device) as processes:
         threads = options.threads or max(1, (os.cpu_count() or 1) // processes.count)
@@ -134,8 +133,16 @@ def begin(
             yield Course(options, output, device, computing, threads - computing, processes, overwrite)
 
 
-def _left(checkpoint: Path) -> tuple[bool, bool]:
-    """Whether a training was stopped, and whether when it had learned all: what lies there is then its own, perhaps in part."""
-    if not checkpoint.exists():
-        return False, False
-    return True, bool(read_weights(checkpoint, kind=CHECKPOINT)[1].get("ended"))
+def standing(output: str | os.PathLike[str]) -> Record:
+    """Where a training to these weights stands, by the checkpoint beside them: its record, empty where there is none.
+
+    Raises
+    ------
+    WeightsError
+        What lies there is no checkpoint.
+    """
+    return read_standing(_checkpoint(Path(output)))
+
+
+def _checkpoint(output: Path) -> Path:
+    return output.with_suffix(".checkpoint")

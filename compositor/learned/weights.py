@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -18,11 +18,13 @@ from torch import Tensor
 from compositor.errors import CompositorError
 from compositor.images.files import printable, read_record, write_atomically
 
-__all__ = ["FORMAT", "WeightsError", "digest_of", "packaged_weights", "fitting", "read_weights", "write_weights"]
+__all__ = ["FORMAT", "WeightsError", "digest_of", "fitting", "packaged_weights", "read_told", "read_weights", "write_weights"]
 
 FORMAT = 1
 """Version of the record; raised when a field changes its meaning."""
 RECORD = "compositor"
+LARGEST = 2 * 2**30
+"""Bytes of a file of weights that are read; the checkpoint of a generator of 256 px has a thirtieth."""
 ADVICE = "give a .safetensors file that «compositor train» wrote"
 
 
@@ -114,22 +116,60 @@ def read_weights(path: str | os.PathLike[str], *, kind: str | tuple[str, ...]) -
     WeightsError
         The file cannot be read, is none, is damaged, or holds something else.
     """
-    kinds = (kind,) if isinstance(kind, str) else kind
 
     def parse(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        if content[:2] == b"PK" or (content[:1] == b"\x80" and content[8:9] != b"{"):  # a length may begin like a pickle
-            raise WeightsError(f"is a pickle, which could run any program when opened; {ADVICE}")
+        record = _record_in(content, kind)
         try:
-            (length,) = struct.unpack_from("<Q", content)
-            record = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][RECORD])
             tensors = safetensors.torch.load(content)
-        except (ValueError, KeyError, TypeError, struct.error, SafetensorError) as error:
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
             raise WeightsError(f"is no file of weights ({type(error).__name__}); {ADVICE}") from error
-        if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") not in kinds:
-            found = f"{record.get('kind')} of format {record.get('format')}" if isinstance(record, dict) else "something else"
-            raise WeightsError(f"holds {found}, needed is {' or '.join(kinds)} of format {FORMAT}; {ADVICE}")
         if record.get("sha256") != digest_of(tensors):
             raise WeightsError("its numbers are not those that were written (SHA-256 differs); copy it again")
         return tensors, record
 
-    return read_record(path, parse, WeightsError, called="a file of weights", advice=ADVICE)
+    return read_record(path, parse, WeightsError, called="a file of weights", advice=ADVICE, largest=LARGEST)
+
+
+def read_told(path: str | os.PathLike[str], *, kind: str | tuple[str, ...]) -> dict[str, Any]:
+    """The record alone of what ``write_weights`` wrote; it stands first, and of the tensors nothing is read or checked.
+
+    Parameters
+    ----------
+    path : str or path
+    kind : str or tuple of str
+        As for ``read_weights``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    WeightsError
+        The file cannot be read, does not begin like one of weights, or holds something else.
+    """
+
+    def begin(file: BinaryIO) -> bytes:
+        length = file.read(8)
+        return length + file.read(min(int.from_bytes(length, "little"), LARGEST))
+
+    def parse(content: bytes) -> dict[str, Any]:
+        return _record_in(content, kind)
+
+    return read_record(path, parse, WeightsError, called="a file of weights", advice=ADVICE, largest=LARGEST, read=begin)
+
+
+def _record_in(content: bytes, kind: str | tuple[str, ...]) -> dict[str, Any]:
+    """The record that a file of weights begins with."""
+    kinds = (kind,) if isinstance(kind, str) else kind
+    if content[:2] == b"PK" or (content[:1] == b"\x80" and content[8:9] != b"{"):  # a length may begin like a pickle
+        raise WeightsError(f"is a pickle, which could run any program when opened; {ADVICE}")
+    try:
+        (length,) = struct.unpack_from("<Q", content)
+        record = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][RECORD])
+    except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
+        raise WeightsError(f"is no file of weights ({type(error).__name__}); {ADVICE}") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("kind") not in kinds:
+        found = f"{record.get('kind')} of format {record.get('format')}" if isinstance(record, dict) else "something else"
+        raise WeightsError(f"holds {found}, needed is {' or '.join(kinds)} of format {FORMAT}; {ADVICE}")
+    return record
