@@ -71,6 +71,10 @@ class Console:
         Name of the command, «» where there is none.
     left_out : list of (str, str)
         Name and reason of what the command itself left out, before any photo was opened.
+    arguments : list of str
+        What was typed behind «compositor».
+    when_stopped : callable
+        What is to be said, beside that it was stopped, when somebody stops the command.
     """
 
     json: bool = False
@@ -79,6 +83,8 @@ class Console:
     debug: bool = False
     command: str = ""
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    arguments: list[str] = dataclasses.field(default_factory=list)
+    when_stopped: Callable[[], str] = str
 
     def say(self, text: str) -> None:
         """Tell what happened, unless quiet."""

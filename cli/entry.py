@@ -127,7 +127,8 @@ def run(arguments: list[str]) -> int:
     """Run one command; what went wrong becomes one line on stderr, with ``--json`` an object on stdout too, and an exit code."""
     # Known before the arguments are parsed, for whatever is wrong with them is told in the same way.
     asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    console = Console(json="--json" in asked, command=arguments[0] if arguments and arguments[0] in commands.commands else "")
+    command = arguments[0] if arguments and arguments[0] in commands.commands else ""
+    console = Console(json="--json" in asked, command=command, arguments=arguments)
     try:
         return commands.main(arguments, prog_name="compositor", standalone_mode=False, obj=console) or 0
     except click.exceptions.NoArgsIsHelpError as error:
@@ -138,7 +139,7 @@ def run(arguments: list[str]) -> int:
         console.error(f"{error.format_message()} ({context.command_path} --help)" if context else error.format_message())
         return error.exit_code
     except Stopped as stopped:
-        console.error(f"stopped by {signal.Signals(stopped.args[0]).name}")
+        console.error(f"stopped by {signal.Signals(stopped.args[0]).name}{console.when_stopped()}")
         return int(128 + stopped.args[0])
     except Exception as error:  # the last place where a person can be told in one line
         if console.debug:

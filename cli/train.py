@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -37,8 +40,10 @@ def add_training(name: str, fields: type[LearnOptions], source: str, title: str,
     def command(console: Console, /, source: Any, output: str, overwrite: bool, **options: Any) -> int:
         from compositor import learned
 
+        training = getattr(learned, f"train_{name}")
+        console.when_stopped = functools.partial(what_is_left, console, output, options)
         with console.progress() as progress:
-            record = getattr(learned, f"train_{name}")(source, output, overwrite=overwrite, progress=progress, **options)
+            record = training(source, output, overwrite=overwrite, progress=progress, tell=console.say, **options)
         return tell(console, f"train {name}", output, record)
 
     made: Any = command
@@ -128,6 +133,17 @@ picture.""",
     "compositor train classifier animals/ -o animals.safetensors      # animals/cat/*.jpg, animals/dog/*.jpg, ...",
     "compositor train classifier animals/ -o animals.safetensors --start scratch --size 96",
 )
+
+
+def what_is_left(console: Console, output: str, options: Mapping[str, Any]) -> str:
+    """What a training that was stopped has saved, and how it goes on."""
+    from compositor.learned.course import standing
+
+    stands = standing(output)
+    if not stands:
+        return f"; nothing is saved yet, the first checkpoint comes at step {min(options['report_every'], options['iterations'])}"
+    reached = f"step {stands['iteration']} of {options['iterations']}"
+    return f"; saved up to {reached}, from where this goes on: {shlex.join(['compositor', *console.arguments])}"
 
 
 def tell(console: Console, command: str, output: str, record: dict[str, Any]) -> int:

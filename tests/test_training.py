@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -19,12 +22,14 @@ import torch
 import trainings
 from PIL import Image
 
+from compositor.cli.entry import run, stop
 from compositor.errors import OptionError, OutputError
 from compositor.images import open_photo, write_image
 from compositor.learned.course import begin
 from compositor.learned.curves import draw_curves
 from compositor.learned.photographs import Photographs
-from compositor.learned.weights import WeightsError, read_weights
+from compositor.learned.vae import VaeTraining
+from compositor.learned.weights import WeightsError, read_weights, write_weights
 from compositor.options import ClassifierOptions
 
 
@@ -169,3 +174,83 @@ def test_broken_pictures_are_left_out_by_name(tmp_path):
     assert sorted(name for name, _ in learned.left_out) == ["half.png", "text.jpg"]
     with pytest.raises(OptionError, match=r"text\.jpg"):
         Photographs.read([tmp_path / "text.jpg", tmp_path / "0.png"])
+
+
+def test_more_is_read_of_weights_than_of_records(tmp_path):
+    """The checkpoint of a generator of large pictures has more than 64 MiB, which is enough for what is no network."""
+    path = tmp_path / "large.safetensors"
+    write_weights(path, {"numbers": torch.zeros(17 * 2**20)}, {"kind": "zeros"})
+    assert read_weights(path, kind="zeros")[0]["numbers"].numel() == 17 * 2**20
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of small pictures."""
+    folder = tmp_path / "some pictures"
+    folder.mkdir()
+    for seed in range(6):
+        write_image(folder / f"{seed}.png", np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def train(pictures, tmp_path, capfd):
+    """Trains a generator for a few steps at the shell; gives exit code, stdout, the lines on stderr and what was typed."""
+
+    def call(*more, iterations=12, report_every=6):
+        small = ["--batch", "2", "--channels", "16", "--numbers", "8", "--threads", "1", "--device", "cpu"]
+        times = ["--iterations", str(iterations), "--report-every", str(report_every)]
+        arguments = ["train", "vae", str(pictures), "-o", str(tmp_path / "codes.safetensors"), *small, *times, *more]
+        capfd.readouterr()
+        code = run(arguments)
+        out, err = capfd.readouterr()
+        return code, out, err.splitlines(), shlex.join(["compositor", *arguments])
+
+    return call
+
+
+def test_off_a_terminal_lines_tell_how_far_a_training_has_come(train):
+    """Twelve steps have eleven milestones: the first step and every tenth of the work, which is the last step of all too."""
+    code, out, err, _ = train("--json")
+    assert code == 0
+    assert json.loads(out)["command"] == "train vae"
+    assert [int(line.split()[1]) for line in err] == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12]
+    assert all(re.fullmatch(r"step \d+ of 12, \d+ (s|min) left: error: [\d.e+-]+; .+", line) for line in err)
+    assert err[-1].startswith("step 12 of 12, 0 s left")
+    assert train("--quiet", "--overwrite")[2] == []
+
+
+def stop_at(monkeypatch, step):
+    """Interrupts a training as Ctrl-C does, before it learns from a batch."""
+    teach = VaeTraining.step
+
+    def interrupted(self, iteration, batch):
+        if iteration == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return teach(self, iteration, batch)
+
+    monkeypatch.setattr(VaeTraining, "step", interrupted)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process sends itself SIGINT there")
+def test_a_stopped_training_says_what_is_saved_and_goes_on_aloud(train, tmp_path, monkeypatch):
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        with monkeypatch.context() as patch:
+            stop_at(patch, 4)
+            code, _, err, _ = train("--quiet")
+            assert (code, err) == (
+                130,
+                ["compositor: error: stopped by SIGINT; nothing is saved yet, the first checkpoint comes at step 6"],
+            )
+        with monkeypatch.context() as patch:
+            stop_at(patch, 9)
+            code, out, err, typed = train("--json")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = f"stopped by SIGINT; saved up to step 6 of 12, from where this goes on: {typed}"
+    assert (code, err[-1], json.loads(out)["error"]) == (130, f"compositor: error: {said}", said)
+    assert f"'{tmp_path / 'some pictures'}'" in said
+    code, _, err, _ = train("--json")
+    assert (code, err[0]) == (0, f"goes on from {tmp_path / 'codes.checkpoint'}, step 6 of 12")
+    assert err[1].startswith("step 7 of 12, ")

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 import compositor
 from compositor.errors import OptionError
 from compositor.images import write_atomically, write_image
+from compositor.images.files import printable
 from compositor.learned.card import card
 from compositor.learned.checkpoint import read_checkpoint, write_checkpoint
 from compositor.learned.course import Course, Pictures, begin
 from compositor.learned.curves import draw_curves
-from compositor.learned.figures import in_words
 from compositor.learned.learner import Learner, Record, Results
+from compositor.learned.milestones import Milestones
 from compositor.learned.photographs import CURVES, SAMPLES
 from compositor.learned.weights import write_weights
 from compositor.options import LearnOptions
@@ -78,7 +79,14 @@ class Trainer:
     folder: bool = False
 
     def __call__(
-        self, source: Any, output: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None, **options: Any
+        self,
+        source: Any,
+        output: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] = logger.info,
+        **options: Any,
     ) -> Record:
         """Train.
 
@@ -97,6 +105,9 @@ class Trainer:
             Replace weights that are there.
         progress : callable, optional
             Called as progress(stage, done, total).
+        tell : callable, optional
+            Called with a line of text where a stopped training goes on, and now and then with one that says how far training has come if
+            no ``progress`` does.
         **options
             Fields of ``self.options``.
 
@@ -118,7 +129,7 @@ class Trainer:
         with begin(output, chosen, overwrite=overwrite, inputs=inputs, also=self.also) as course:
             learned, held_out = self.read(source, chosen)
             learner = self.learner(chosen, course.device, learned, held_out, progress)
-            record = _run(learner, course, {**course.asked(learned, held_out), **learner.asked()}, progress)
+            record = _run(learner, course, {**course.asked(learned, held_out), **learner.asked()}, progress, tell)
             return self._finish(course, record, learner.results())
 
     def _inputs(self, source: Any) -> list[str | os.PathLike[str]]:
@@ -151,25 +162,29 @@ class Trainer:
         return written[0] if written else record
 
 
-def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progress | None) -> Record:
+def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progress | None, tell: Callable[[str], None]) -> Record:
     """Train, from the beginning or from where it was stopped; what was asked, and the last report as ``figures``."""
     options, parts = course.options, (learner.modules(), learner.optimizers())
     resumed = read_checkpoint(course.checkpoint, *parts, asked)
     learner.restore(resumed)
     course.processes.wait()  # until all have read it
     start, lines = resumed.get("iteration", 0), [dict(line) for line in resumed.get("log", ())] or [{"iteration": 0, **learner.measure()}]
-    if resumed and course.processes.first:  # it may have been stopped between a checkpoint and what stands beside it
-        _report(course.output, lines, learner.picture())
-    began, spent = time.perf_counter(), time.process_time() - resumed.get("cpu_seconds", 0.0)
+    if resumed and course.processes.first:
+        tell(f"goes on from {printable(course.checkpoint)}, step {start} of {options.iterations}")
+        _report(course.output, lines, learner.picture())  # it may have been stopped between a checkpoint and what stands beside it
+    milestones, spent = Milestones(start, options.iterations), time.process_time() - resumed.get("cpu_seconds", 0.0)
     for iteration, batch in _feed(learner.make, course, start) if not learner.finished() else ():
         losses, done = learner.step(iteration, batch), iteration + 1
-        if progress and course.processes.first:
-            progress("train", done, options.iterations)
+        if course.processes.first:
+            if progress:
+                progress("train", done, options.iterations)
+            elif milestones.reached(done):
+                tell(milestones.told(done, losses))
         if done % options.report_every and done != options.iterations:
             continue
         lines.append({"iteration": done, **losses, **learner.measure()})
         if course.processes.first:
-            logger.info("%s", _told(lines[-1], (time.perf_counter() - began) / (done - start) * (options.iterations - done)))
+            logger.info("%s", milestones.told(done, lines[-1]))
             state = {**asked, **learner.state(), "iteration": done, "cpu_seconds": time.process_time() - spent}
             state["log"] = [list(line.items()) for line in lines]  # a record's own names are sorted, figures keep their order
             state["ended"] = done == options.iterations or learner.finished()
@@ -202,9 +217,3 @@ def _report(output: Path, lines: list[Record], picture: NDArray[np.uint8] | None
     write_image(output.with_suffix(CURVES), draw_curves(lines), overwrite=True)
     if picture is not None:
         write_image(output.with_suffix(SAMPLES), picture, overwrite=True)
-
-
-def _told(line: Record, left: float) -> str:
-    """A report as one line, with the minutes that are left."""
-    figures = "; ".join(in_words(name, value) for name, value in line.items() if name != "iteration" and isinstance(value, int | float))
-    return f"step {line['iteration']}, {left / 60:.1f} min left: {figures}"
