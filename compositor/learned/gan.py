@@ -28,7 +28,7 @@ from compositor.learned.average import follow
 from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels
 from compositor.learned.collection import Collection
 from compositor.learned.device import choose_device
-from compositor.learned.learner import seeded
+from compositor.learned.learner import rise_and_fall, seeded
 from compositor.learned.making import MakerLearner, PictureMaker
 from compositor.learned.processes import average_gradients
 from compositor.learned.vary import vary
@@ -198,9 +198,9 @@ class GanTraining(MakerLearner):
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Teach the judge, then the generator; the losses."""
         real, labels, draws = batch.pictures, batch.labels, batch.draws
-        falling = 0.5 * (1 + math.cos(math.pi * iteration / self.options.iterations))
+        rising, falling = rise_and_fall(iteration, self.options.iterations, warming=WARMING, least=LEAST)
         for optimizer in (self.judge_optimizer, self.generator_optimizer):
-            optimizer.param_groups[0]["lr"] = self.options.rate * max(falling, LEAST) * min(1.0, (iteration + 1) / WARMING)
+            optimizer.param_groups[0]["lr"] = self.options.rate * falling * rising
         made = vary(self._make(len(real), labels, draws), draws)
         real = vary(real, draws)
         judged, uphill = self._teach_judge(iteration, real, made.detach(), labels)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from compositor.learned.average import follow
 from compositor.learned.processes import average_gradients
 
-__all__ = ["Learner", "NetworkLearner", "Record", "Results", "seeded"]
+__all__ = ["Learner", "NetworkLearner", "Record", "Results", "rise_and_fall", "seeded"]
 
 Batch = TypeVar("Batch")
 Record = dict[str, Any]
@@ -126,13 +126,29 @@ class NetworkLearner(Learner[Batch]):
 
     def descend(self, iteration: int) -> None:
         """A step down the gradients that are there."""
-        falling = 0.5 * (1 + math.cos(math.pi * iteration / self.options.iterations))
+        rising, falling = rise_and_fall(iteration, self.options.iterations, warming=self.warming)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.options.rate * group.get("share", 1.0) * min(1, (iteration + 1) / self.warming) * falling
+            group["lr"] = self.options.rate * group.get("share", 1.0) * rising * falling
         average_gradients(self.network.parameters())
         if math.isfinite(float(nn.utils.clip_grad_norm_(self.network.parameters(), self.longest))):
             self.optimizer.step()
         follow(self.average, self.network, iteration)
+
+
+def rise_and_fall(iteration: int, iterations: int, *, warming: int, least: float = 0.0) -> tuple[float, float]:
+    """The two factors of the learning rate: it rises evenly over the first steps, and falls as a cosine over all of them.
+
+    Parameters
+    ----------
+    iteration, iterations : int
+        The step, from 0, and their number.
+    warming : int
+        Steps over which it rises.
+    least : float
+        Share below which it does not fall.
+    """
+    falling = 0.5 * (1 + math.cos(math.pi * iteration / iterations))
+    return min(1.0, (iteration + 1) / warming), max(falling, least)
 
 
 @contextlib.contextmanager
