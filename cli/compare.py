@@ -95,7 +95,8 @@ def compare_folders(console: Console, first: str, second: str, options: CompareO
         rows.append(told.numbers * np.sqrt(told.numbers.shape[1]))  # numbers of about one, as the kernel takes them
         if (few := len(told.numbers)) < LEAST:
             raise (OptionError if few else ReadError)(
-                f"folder {printable(folder)} has {few} pictures that can be read; {LEAST} are needed at least: give one with more"
+                f"{few} of {few + len(told.left_out)} pictures in folder {printable(folder)} can be read, at least {LEAST} are needed; "
+                "give a folder with more"
             )
     features = rows[0].shape[1]
     frechet, covered = frechet_distance(*rows, seed=options.seed), coverage(*rows)

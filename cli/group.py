@@ -14,7 +14,7 @@ from compositor.cli.console import Console, console_options, named, one_line
 from compositor.cli.options import options_from
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.clock import StageClock
-from compositor.errors import CompositorError, OptionError
+from compositor.errors import CompositorError, OptionError, ReadError
 from compositor.options import GroupOptions
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ def group(
         seconds = clock.seconds()
     for name, reason in parted.left_out:
         console.leave_out(name, reason)
+    if len(parted.left_out) == len(sources):
+        raise ReadError("none of the photos can be read; the warnings say why")
     if output is not None:
         write_lists(output, [[sources[place] for place in one] for one in parted.sets], overwrite=overwrite)
     sets, singles = tell(parted, sources), [parted.names[place] for place in getattr(parted, "singles", ())]
     fields: dict[str, Any] = {"clusters": sets} if count else {"sets": sets, "singles": singles, "compared": getattr(parted, "compared", 0)}
     fields |= {"left_out": named(console.left_out), "seconds": seconds, "output": None if output is None else os.path.abspath(output)}
-    if len(parted.left_out) == len(sources):
-        console.say(f"none of {len(sources)} photos can be read")
-    console.say(f"{len(sets)} clusters" if count else f"{len(sets)} sets, {len(singles)} photos that overlap none")
+    console.say(f"clusters: {len(sets)}" if count else f"sets: {len(sets)}, photos that overlap none: {len(singles)}")
     lines = [*(one["photos"] for one in sets), *([name] for name in singles)]
     console.result("group", fields, "\n".join("  ".join([f"{len(one):4d}", *map(one_line, one)]) for one in lines))
     return 3 if console.left_out else 0

@@ -80,9 +80,10 @@ def require_photos(paths: Sequence[str], least: int) -> None:
         Fewer than ``least`` are left.
     """
     missing = [path for path in paths if is_missing(path)]
-    if missing and (left := len(paths) - len(missing)) < least:
-        rest = f"{left} of {len(paths)} photos can be found, needed {'is' if least == 1 else 'are'} {least}"
-        raise click.UsageError(f"there is no file {first_names(missing)}; {rest}: correct the name")
+    if missing and len(paths) - len(missing) < least:
+        counted = f"; {len(missing)} of {len(paths)} files {'is' if len(missing) == 1 else 'are'} missing" if len(paths) > 1 else ""
+        needed = f", at least {least} {'is' if least == 1 else 'are'} needed" if least < len(paths) else ""
+        raise click.UsageError(f"there is no file {first_names(missing)}{counted}{needed}; correct the name{'s' * (len(missing) > 1)}")
 
 
 def is_missing(path: str) -> bool:

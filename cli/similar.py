@@ -10,6 +10,7 @@ import click
 from compositor.cli.console import Console, console_options, named, one_line
 from compositor.cli.options import options_from
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
+from compositor.errors import ReadError
 from compositor.options import SimilarOptions
 
 EXAMPLES = """\b
@@ -34,13 +35,17 @@ def similar(
 
     sources = find_photos(console, photos, from_file)
     require_photos(sources, 1)
+    others = [place for place, source in enumerate(sources) if os.path.realpath(source) != os.path.realpath(photo)]
+    if not others:
+        raise click.UsageError(f"{photo} is the only photo that was given; name others to compare it with")
     encoder = Encoder.load(weights or None, device=device)
     wanted, names = encoder([photo])[0], photo_names(sources)
-    others = [place for place, source in enumerate(sources) if os.path.realpath(source) != os.path.realpath(photo)]
     with console.progress() as progress:
         told = tell_photos([sources[place] for place in others], encoder, names=[names[place] for place in others], progress=progress)
     for name, reason in told.left_out:
         console.leave_out(name, reason)
+    if not told.places:
+        raise ReadError("none of the other photos can be read; the warnings say why")
     found = sorted(
         ((float(row @ wanted), names[others[place]]) for row, place in zip(told.numbers, told.places, strict=True)),
         key=lambda one: (-one[0], one[1]),

@@ -195,6 +195,17 @@ def test_outputs_are_checked_before_any_work(command, bad_folder, case, monkeypa
     assert {name: os.path.getmtime(name) for name in os.listdir()} == before
 
 
+def test_missing_files_are_counted(command, bad_folder, monkeypatch):
+    """Of all that were named, with what is needed where that is fewer."""
+    monkeypatch.chdir(bad_folder)
+    missing = [f"missing-{k}.jpg" for k in range(4)]
+    (line,) = command("stitch", "view-1.png", *missing, "-o", "panorama.png")[2]
+    said = "there is no file missing-0.jpg, missing-1.jpg, missing-2.jpg and 1 more; 4 of 5 files are missing, at least 2 are needed"
+    assert f"{said}; correct the names (" in line
+    (line,) = command("mosaic", "missing.jpg", "--tiles", ".", "-o", "mosaic.png")[2]
+    assert "there is no file missing.jpg; correct the name (" in line
+
+
 def test_input_is_not_overwritten_even_when_overwriting_is_allowed(command, bad_folder, monkeypatch):
     monkeypatch.chdir(bad_folder)
     content = (bad_folder / "view-1.png").read_bytes()

@@ -183,15 +183,44 @@ def test_options_that_would_be_ignored_are_refused(encoder):
         group([texture(1, 64)], encoder=encoder, clusters=2)
 
 
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [
+        (["group", "{bad}", "-o", "{bad}/sets"], 1, "none of the photos can be read; the warnings say why"),
+        (["similar", "{good}", "{bad}"], 1, "none of the other photos can be read; the warnings say why"),
+        (["similar", "{good}", "{good}"], 2, "one.png is the only photo that was given"),
+        (
+            ["group", "{bad}/1.jpg", "{bad}/2.jpg"],
+            2,
+            "there is no file {bad}/1.jpg, {bad}/2.jpg; 2 of 2 files are missing, at least 1 is needed",
+        ),
+        (["similar", "{good}", "{bad}/1.jpg"], 2, "there is no file {bad}/1.jpg; correct the name"),
+        (["compare", "{bad}", "{bad}"], 1, "0 of 2 pictures in folder {bad} can be read, at least 4 are needed"),
+    ],
+)
+def test_where_nothing_can_be_looked_at_that_is_said(asked, code, said, tmp_path, capsys):
+    """As by the other commands: in one line behind the warnings, with their exit codes."""
+    places = {"bad": str(tmp_path / "bad"), "good": str(tmp_path / "one.png")}
+    (tmp_path / "bad").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "bad" / name).write_bytes(b"no picture")
+    write_image(tmp_path / "one.png", texture(1, 64))
+    assert run([word.format(**places) for word in asked] + ["--device", "cpu"]) == code
+    *warnings, error = capsys.readouterr().err.splitlines()
+    assert said.format(**places) in error
+    assert error.startswith("compositor: error: ")
+    assert len(warnings) == (2 if code == 1 else 0)
+    assert not (tmp_path / "bad" / "sets").exists()
+
+
 def test_clusters_name_what_cannot_be_read(tmp_path, capsys):
     """All of the photos, as sets that overlap do, and some where too few are left."""
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     asked = ["group", str(tmp_path), "--device", "cpu", "--json", "--clusters"]
-    assert run([*asked, "1"]) == 3
+    assert run([*asked, "1"]) == 1
     out, err = capsys.readouterr()
-    assert json.loads(out)["clusters"] == []
     assert [one["name"] for one in json.loads(out)["left_out"]] == ["broken.jpg"]
-    assert "none of 1 photos can be read" in err
+    assert "none of the photos can be read" in err
     write_image(tmp_path / "one.png", texture(1, 64))
     assert run([*asked, "2"]) == 2
     out, err = capsys.readouterr()
