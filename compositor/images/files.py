@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeVar
 
 from compositor.errors import CompositorError, OptionError, OutputError, ReadError, WriteError
 from compositor.images.limits import LARGEST_FILE
+from compositor.images.parts import new_part
 
 __all__ = [
     "PICTURE_ENDINGS",
@@ -211,22 +212,19 @@ def write_atomically(path: AnyPath, write: Callable[[BinaryIO], object], *, over
         The system refused (disk full, name too long, ...); what was there before is still there.
     """
     place = check_place(path, overwrite=overwrite)
-    # A name of its own length: the place's name may be as long as names can be.
-    part = place.with_name(f".{secrets.token_hex(4)}.part")
     try:
-        with open(part, "x+b") as file:
+        with new_part(place) as (part, file):
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        if place.exists():
-            check_place(path, overwrite=overwrite)
-            os.chmod(part, stat.S_IMODE(place.stat().st_mode))
-        os.replace(part, place)
+            file.close()
+            if place.exists():
+                check_place(path, overwrite=overwrite)
+                os.chmod(part, stat.S_IMODE(place.stat().st_mode))
+            os.replace(part, place)
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(f"{printable(path)}: could not be written ({reason}); free space or choose another folder", path=path) from error
-    finally:
-        part.unlink(missing_ok=True)
     sync_folder(place.parent)
 
 
