@@ -46,7 +46,9 @@ class Footprint:
     full_turn: bool = False
 
 
-def footprint(camera: Camera, projection: str, limits: tuple[float, float] = (math.inf, math.inf)) -> Footprint | None:
+def footprint(
+    camera: Camera, projection: str, limits: tuple[float, float] = (math.inf, math.inf), *, beyond: float = 0.0
+) -> Footprint | None:
     """The box that holds what a projection can show of a camera's view.
 
     Parameters
@@ -55,6 +57,8 @@ def footprint(camera: Camera, projection: str, limits: tuple[float, float] = (ma
     projection : str
     limits : (float, float)
         Largest |u| and |v| that count, on a projection that is not cyclic.
+    beyond : float
+        How far outside the centres of its outermost pixels the view is taken to end, px of the photo.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def footprint(camera: Camera, projection: str, limits: tuple[float, float] = (ma
         None where nothing is shown of the view.
     """
     surface = PROJECTIONS[projection]
-    border = border_directions(camera)
+    border = border_directions(camera, beyond=beyond)
     u, v = surface.locate(border).T
     if camera.plane is not None:
         return Footprint(float(u.min()), float(u.max()), float(v.min()), float(v.max()))

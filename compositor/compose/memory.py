@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canvas
-from compositor.compose.footprint import footprint
 from compositor.compose.layers import Refine
 from compositor.compose.small import plan_box
 from compositor.compose.surroundings import MOST_BYTES, MOST_OPEN, most_kept
@@ -116,7 +115,7 @@ def estimate_memory(
     width, height = canvas.size
     factor = plan_reduction(registration, canvas)
     reduced = reduced_canvas(canvas, factor)
-    boxes = [plan_box(footprint(camera, canvas.projection), reduced) for camera in registration.cameras]
+    boxes = [plan_box(camera, reduced) for camera in registration.cameras]
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
     # Drawn and graded pixels, radii, mask, need; labels, hard composite and correction.
     plan = 34 * sum(areas) + 40 * reduced.size[0] * reduced.size[1]

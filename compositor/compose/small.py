@@ -28,7 +28,7 @@ Bools = NDArray[np.bool_]
 def draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, Outline]:
     """A photo on the reduced canvas, encoded 0..1, exposure as it is, and its outline."""
     canvas = sheet.canvas
-    box = plan_box(footprint(camera, canvas.projection), canvas)
+    box = plan_box(camera, canvas)
     # A hair less than the canvas' scale, so that a JPEG decoded at 1/8 needs no resizing.
     share = (1 - 1e-6) * enlargement(camera, canvas)
     decoded = extend_colours(photo.reduced(camera.size[0] * camera.size[1] * share**2 / 1e6))
@@ -58,19 +58,20 @@ def _mark_border(camera: Camera, canvas: Canvas, box: Box, touched: Bools) -> No
     touched[rows[on], columns[on]] = True
 
 
-def plan_box(seen: Footprint | None, canvas: Canvas) -> Box:
-    """The pixels of a canvas that a footprint covers, and a few more around; at least one pixel, also where there is no footprint.
+def plan_box(camera: Camera, canvas: Canvas) -> Box:
+    """The pixels of a canvas that a photo covers, and a few more around; at least one pixel, also where none is covered.
 
     On a cyclic canvas its left lies within the canvas.
     """
+    seen = footprint(camera, canvas.projection)
     if seen is None:
         return Box(0, 0, 1, 1)
     w, h = canvas.size
-    margin = UNSURE + 2
-    top, bottom = math.floor(seen.top * canvas.scale - canvas.top) - margin, math.ceil(seen.bottom * canvas.scale - canvas.top) + margin + 1
+    before, after, above, below = _margins(seen, camera, canvas)
+    top, bottom = math.floor(seen.top * canvas.scale - canvas.top) - above, math.ceil(seen.bottom * canvas.scale - canvas.top) + below + 1
     top, bottom = max(0, min(top, h - 1)), min(h, max(bottom, 1))
     start = _first_column(seen, canvas)
-    left, right = math.floor(start) - margin, math.ceil(start + (seen.right - seen.left) * canvas.scale) + margin + 1
+    left, right = math.floor(start) - before, math.ceil(start + (seen.right - seen.left) * canvas.scale) + after + 1
     if not canvas.wraps:
         if _at_both_ends(seen, start, canvas):
             return Box(0, top, w, bottom)
@@ -78,6 +79,19 @@ def plan_box(seen: Footprint | None, canvas: Canvas) -> Box:
     if seen.full_turn or right - left >= w:
         return Box(0, top, w, bottom)
     return Box(left % w, top, left % w + right - left, bottom)
+
+
+def _margins(seen: Footprint, camera: Camera, canvas: Canvas) -> tuple[int, int, int, int]:
+    """Pixels to look at around a footprint: to the left, to the right, above and below.
+
+    The outer halves of the outermost pixels are at most two of them, unless a small photo is enlarged, or a rim stretched without end.
+    """
+    rim = footprint(camera, canvas.projection, beyond=0.5) or seen
+    outward = np.array([seen.left - rim.left, rim.right - seen.right, seen.top - rim.top, rim.bottom - seen.bottom])
+    if PROJECTIONS[canvas.projection].cyclic:
+        outward[:2] = TURN if rim.full_turn else (outward[:2] + math.pi) % TURN - math.pi
+    before, after, above, below = (UNSURE + max(2, math.ceil(px)) for px in np.minimum(outward * canvas.scale, max(canvas.size)))
+    return before, after, above, below
 
 
 def _first_column(seen: Footprint, canvas: Canvas) -> float:

@@ -117,13 +117,13 @@ def ray_directions(camera: Camera, points: Floats) -> Floats:
     return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
 
-def border_directions(camera: Camera, samples: int = SAMPLES_PER_SIDE) -> Floats:
-    """World directions of the centres of a photo's outermost pixels, once round, (4 * samples, 3)."""
+def border_directions(camera: Camera, samples: int = SAMPLES_PER_SIDE, *, beyond: float = 0.0) -> Floats:
+    """World directions of the centres of a photo's outermost pixels, or of what lies px ``beyond``, once round, (4 * samples, 3)."""
     w, h = camera.size
     t = np.arange(samples) / samples
     zero, one = np.zeros(samples), np.ones(samples)
-    x = np.concatenate([t, one, 1 - t, zero]) * (w - 1)
-    y = np.concatenate([zero, t, one, 1 - t]) * (h - 1)
+    x = np.concatenate([t, one, 1 - t, zero]) * (w - 1 + 2 * beyond) - beyond
+    y = np.concatenate([zero, t, one, 1 - t]) * (h - 1 + 2 * beyond) - beyond
     return ray_directions(camera, np.stack([x, y], axis=1))
 
 
