@@ -1,4 +1,24 @@
-"""Networks and their training: the only home of PyTorch, which the extra «learned» installs. Importing this loads none of it."""
+"""Networks and their training: the only home of PyTorch, which the extra «learned» installs. Importing this loads none of it.
+
+Seams: ``photographs`` and ``seamlines`` draw what ``scenes`` makes two layers of, ``flaws`` are their differences; ``examples`` sends them
+through the classical stages and cuts ``strips`` along the seam; ``network`` is what learns, by ``losses`` and a ``critic``, in
+``training``. ``refiner`` is the network in use, which ``guard`` lets change a tile only where the seam can be seen to show less;
+``panoramas`` sends a finished panorama through it.
+
+Whole pictures: ``backbone`` is the network that looks at them, ``contrast`` how it learns what overlaps, ``encoder`` its use, beside
+``descriptors`` and ``words`` that nobody learned by gradient. ``grouping`` and ``clustering`` find sets by it, ``perception`` says how
+different two pictures look. ``recognition`` teaches it the classes of ``labelled`` pictures, ``judgement`` says how well it knows them,
+``classifier`` is its use.
+
+Pasted objects: ``objects`` finds things in photos that could have been cut out, ``clues`` are samples of what can be seen of one, ``tones``
+change colours, ``harmony`` is the network, ``harmonizing`` its training and ``harmonizer`` the network in use.
+
+Pictures that are made: ``collection`` is a folder of small pictures, of which ``batches`` are drawn (``folders`` reads both these and
+``labelled``); ``gan`` and ``vae`` learn to make such pictures, ``making`` is what they share. ``likeness`` is what a painting is judged
+by, in ``style`` by descent and in ``painting``, which teaches the network of ``strokes``; ``painter`` is its use.
+
+Everything learns in the same way, which ``train`` tells.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Everything that can be trained: what each training reads, what learns from it, and what its card says."""
+"""Everything that can be trained: what each training reads, what learns from it, and what its card says.
+
+A ``learner`` is what changes in a training, makes its batches, takes a step and measures; ``course`` checks places, device and threads,
+``loop`` runs it, ``milestones`` and ``figures`` say in words how far it has come and what it measures. An eighth training needs a record of
+options (named in ``options/__init__`` too), a learner, a description here, its name in ``__all__``, ``_HOMES`` and the imports for type
+checkers of ``learned/__init__``, a call of ``add_training`` in ``cli/train.py``, and words for its figures in ``figures``.
+"""
 
 from __future__ import annotations
 
