@@ -22,7 +22,7 @@ Examples:
   compositor mosaic portrait.jpg --tiles holidays/ -o mosaic.jpg --columns 60 --tile-size 48 --tone 0.3"""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(short_help="Compose one picture out of many small ones.", epilog=EXAMPLES)
 @click.argument("target", type=click.Path())
 @click.option("--tiles", required=True, multiple=True, type=click.Path(), help="Folder of pictures, with all in it, or a quoted pattern.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="The picture to write: .jpg, .png or .tif.")

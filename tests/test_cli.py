@@ -206,6 +206,16 @@ def test_missing_files_are_counted(command, bad_folder, monkeypatch):
     assert "there is no file missing.jpg; correct the name (" in line
 
 
+def test_an_object_that_cannot_be_pasted_is_told_once(command, bad_folder, monkeypatch):
+    """As what went wrong, not as something that is left out."""
+    monkeypatch.chdir(bad_folder)
+    write_image("point.png", np.zeros((1, 1, 3), np.uint8))
+    code, out, err = command("paste", "view-1.png", "point.png", "-o", "out.png")
+    assert "point.png: too small" in one_error(code, out, err)
+    assert len(err) == 1
+    assert code == 1
+
+
 def test_input_is_not_overwritten_even_when_overwriting_is_allowed(command, bad_folder, monkeypatch):
     monkeypatch.chdir(bad_folder)
     content = (bad_folder / "view-1.png").read_bytes()

@@ -659,7 +659,8 @@ def test_what_cannot_be_written_is_known_before(tmp_path):
     (tmp_path / "folder.png").mkdir()
     for name, size, words in (
         ("a.xyz", None, r"\.xyz is no format to write; choose \.jpg, \.png or \.tif"),
-        ("a", None, "no ending is no format"),
+        ("a", None, r"has no ending that tells its format; choose \.jpg, \.png or \.tif"),
+        (".", None, "is a folder; give the name of a file in it"),
         ("none/a.png", None, "there is no folder"),
         ("folder.png", None, "is a folder"),
         ("there.png", None, "exists already"),

@@ -31,7 +31,7 @@ logger = logging.getLogger("compositor")
 Source = str | os.PathLike[str] | NDArray[Any] | Photo
 
 
-def open_photos(sources: Iterable[Source]) -> tuple[list[Photo], list[tuple[str, str]]]:
+def open_photos(sources: Iterable[Source], *, all_needed: bool = False) -> tuple[list[Photo], list[tuple[str, str]]]:
     """Open a set of photos; those that cannot be opened are left out, each with one warning.
 
     All photos decode to the colour profile of the first one. Damage that shows only in the pixels is found when a photo is
@@ -41,6 +41,8 @@ def open_photos(sources: Iterable[Source]) -> tuple[list[Photo], list[tuple[str,
     ----------
     sources : iterable of path, array or Photo
         Arrays as for ``photo_from_array``, called «photo 1» and so on by their place among the sources.
+    all_needed : bool
+        None may be left out.
 
     Returns
     -------
@@ -53,6 +55,8 @@ def open_photos(sources: Iterable[Source]) -> tuple[list[Photo], list[tuple[str,
     ------
     OptionError
         ``sources`` is a single path.
+    ReadError
+        One cannot be opened, and all are needed.
     """
     if isinstance(sources, str | bytes | os.PathLike):
         raise OptionError(f"sources is one path, {os.fsdecode(sources)!r}; give a list of paths")
@@ -64,6 +68,8 @@ def open_photos(sources: Iterable[Source]) -> tuple[list[Photo], list[tuple[str,
             photos.append(open_source(source, name))
         except ReadError as error:
             reason = str(error).removeprefix(f"{name}: ")
+            if all_needed:
+                raise ReadError(f"{name}: {reason}", path=error.path) from error
             left_out.append((name, reason))
             logger.warning("%s: %s; it is left out", name, reason)
     return to_common_depth(to_common_profile(photos)), left_out

@@ -71,7 +71,10 @@ def output_format(path: AnyPath) -> str:
     """«JPEG», «PNG» or «TIFF», by the name's ending."""
     ending = Path(path).suffix.lower()
     if ending not in FORMAT_OF_ENDING:
-        raise OutputError(f"{printable(path)}: {ending or 'no ending'} is no format to write; choose .jpg, .png or .tif", path=path)
+        if Path(path).is_dir():
+            raise OutputError(f"{printable(path)}: is a folder; give the name of a file in it", path=path)
+        found = f"{ending} is no format to write; choose" if ending else "has no ending that tells its format; choose"
+        raise OutputError(f"{printable(path)}: {found} .jpg, .png or .tif", path=path)
     return FORMAT_OF_ENDING[ending]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.encoding import decode_srgb, encode_srgb, full_scale
-from compositor.errors import OptionError, ReadError
+from compositor.errors import OptionError
 from compositor.images import MaskSource, open_photos, read_matte, write_image
 from compositor.images.read import Source
 from compositor.memory import require_memory
@@ -102,9 +102,7 @@ def paste(
         A picture cannot be read.
     """
     chosen = PasteOptions.of(options)
-    opened, left_out = open_photos([background, cutout])
-    if left_out:
-        raise ReadError(": ".join(left_out[0]))
+    opened, _ = open_photos([background, cutout], all_needed=True)
     with limit_threads(chosen.threads):
         behind, decoded = opened[0].full(), opened[1].full()
         matte = _matte(mask, _opacity(decoded), opened[1])
