@@ -104,7 +104,7 @@ def test_learning_brings_pictures_nearer_to_the_style(folders, tmp_path):
 
 
 def test_a_style_is_needed(folders, tmp_path):
-    for style, message in (("", "style='' is missing"), (folders / "style" / "broken.png", "no picture of a style could be read")):
+    for style, message in (("", "style= is missing"), (folders / "style" / "broken.png", "no picture of a style could be read")):
         with pytest.raises(compositor.OptionError, match=message):
             train_painter([folders / "photos"], tmp_path / "painter.safetensors", style=style, **TINY)
 

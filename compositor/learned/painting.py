@@ -89,7 +89,7 @@ class Subjects:
             There is no style, or there are too few photos.
         """
         if not options.style:
-            raise OptionError("style='' is missing; give a picture, or a folder of pictures in one style")
+            raise OptionError("style= is missing; give a picture, or a folder of pictures in one style")
         place = Path(options.style)
         paths, top = (sorted(place.rglob("*")), place) if place.is_dir() else ([place], place.parent)
         found = [("", path) for path in paths if path == place or is_picture(path)]
