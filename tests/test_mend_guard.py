@@ -1,0 +1,88 @@
+"""What is taken of a refiner's change to a seam, and what is not: two photos that lie on each other to the pixel, cut in the middle."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from test_compose import camera, photo_of
+
+from compositor.compose.mend import mend_seams
+from compositor.photometry import Photometry
+from compositor.types import Canvas
+
+SIZE = WIDTH, HEIGHT = 480, 320
+SEAM = WIDTH // 2
+EYES = tuple(camera(name, size=SIZE) for name in ("left", "right"))
+SHEET = Canvas("plane", EYES[0].focal, -(WIDTH - 1) / 2, -(HEIGHT - 1) / 2, SIZE)
+ROWS = slice(80, 240)
+"""Away from the ends of the seam."""
+
+
+def photo(values):
+    """A gray photo of values (h, w), levels."""
+    return np.repeat(np.rint(values).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def mended(first, second, refine):
+    """The cut panorama as it was, and as it is mended, (h, w) levels."""
+    owner = np.zeros((HEIGHT, WIDTH), np.int8)
+    owner[:, SEAM:] = 1
+    before = np.where(owner[..., None] == 1, second, first)
+    photos = [photo_of(pixels, eye.name) for pixels, eye in zip((first, second), EYES, strict=True)]
+    after, light = before.copy(), Photometry.neutral(tuple(eye.name for eye in EYES))
+    mend_seams(after, owner, EYES, photos, SHEET, light, refine, lambda stage, done, total: None)
+    return before[..., 0].astype(float), after[..., 0].astype(float)
+
+
+def closing(layers, changed=None, reach=64.0):
+    """The composite, the step between the layers' means taken out of the new one, less and less towards ``reach`` px from the seam."""
+    new = layers.new if changed is None else changed
+    left = np.clip(1 - layers.inside / np.float32(reach), 0, 1)[..., None]
+    step = (layers.new - layers.reference).mean(dtype=np.float64)
+    return np.where(layers.owner[..., None], new - np.float32(step) * left, layers.reference).astype(np.float32)
+
+
+@pytest.mark.parametrize(("step", "blurred"), [(2, False), (6, True)])
+def test_detail_is_not_given_for_a_seam_that_hardly_shows(generator, step, blurred):
+    """Grain behind the seam, which a refiner wipes off: beside a large step that is the lesser evil, beside a faint one it is none."""
+    scene = 120 + generator.normal(0, 2, (HEIGHT, WIDTH))
+
+    def wiping(layers):
+        there = layers.owner & (layers.inside > 8) & (layers.inside < 48)
+        return closing(layers, np.where(there[..., None], cv2.GaussianBlur(layers.new, (0, 0), 4), layers.new))
+
+    before, after = mended(photo(scene), photo(scene + step), wiping)
+    grain = [picture[ROWS, SEAM + 16 : SEAM + 40].std(axis=0).mean() for picture in (before, after)]
+    if blurred:
+        assert grain[1] < 0.7 * grain[0]
+    else:
+        assert grain[1] > 0.95 * grain[0]
+
+
+@pytest.mark.parametrize(
+    ("begin", "left", "shared", "taken"),
+    [
+        (4, 0.7, True, True),  # near the seam, less than half of what both photos show there
+        (4, 0.2, True, False),  # most of it
+        (4, 0.7, False, False),  # only the new photo shows it: nothing says that it is bent
+        (30, 0.7, True, False),  # too far away for bending to explain it
+    ],
+)
+def test_busy_places_beside_a_seam_may_be_bent_a_little(begin, left, shared, taken):
+    """Stripes, whose contrast a refiner changes in a band behind the seam while it takes the seam's step away."""
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    stripes = 20 * np.sin((x + 2 * y) * (2 * np.pi / 30))
+    reference = 120 + stripes * shared
+
+    def bending(layers):
+        depth = np.clip(np.minimum(layers.inside - begin, begin + 8 - layers.inside) / 2, 0, 1)
+        share = np.where(layers.owner, 1 - (1 - left) * depth, 1)[..., None]
+        middle = np.float32(132 / 255)
+        return closing(layers, (middle + share * (layers.new - middle)).astype(np.float32), reach=40)
+
+    before, after = mended(photo(reference), photo(132 + stripes), bending)
+    band = slice(SEAM + begin + 2, SEAM + begin + 6)
+    contrast = [np.ptp(picture[ROWS, band], axis=0).mean() for picture in (before, after)]
+    share = contrast[1] / contrast[0]
+    assert (share < 0.85) if taken else (share > 0.95), share
