@@ -171,7 +171,9 @@ def _sparing(change: Floats, layers: Layers, base: Floats, seam: Floats, near: M
     _, nearest = cv2.distanceTransformWithLabels((~near).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
     change = _keeping_detail(change, layers, base)
     change *= _away_from(_blurring(change, base, _spread(_mean_around(seam, near), near, nearest)), nearest)[..., None]
-    anywhere, shows = Measure(layers, np.asarray(change.any(axis=2))), Measure(layers, near)
+    changed = _strongest(change) != 0
+    measure = Measure(layers, changed | near)
+    anywhere, shows = measure.only(changed), measure.only(near)
     masked = np.float32(MASKED) * np.clip(2 - np.where(layers.owner, layers.inside, layers.outside) / np.float32(BENT), 0, 1)
     may_show = anywhere.around(base) + np.float32(SLACK) + masked * anywhere.busy()
     may_show = np.maximum(may_show, np.float32(SPREAD) * _spread(seam, near, nearest))
@@ -199,7 +201,7 @@ def _keeping_detail(change: Floats, layers: Layers, base: Floats) -> Floats:
     Beside a photo that is less sharp, and by bending and averaging, a sharp one would get a soft rim. What is made stronger stays within
     what the photos show around.
     """
-    made, changed = base + change, np.abs(change).max(axis=2) > np.float32(LEAST)
+    made, changed = base + change, _strongest(change) > np.float32(LEAST)
     before, after = (_mean_around(_detail(picture), changed) for picture in (base, made))
     distance = np.where(layers.owner, layers.inside, layers.outside)
     more = np.clip(before / np.maximum(after, np.float32(1e-6)), 1, STRONGEST) - 1
@@ -213,9 +215,15 @@ def _keeping_detail(change: Floats, layers: Layers, base: Floats) -> Floats:
 
 def _blurring(change: Floats, base: Floats, shown: Floats) -> Mask:
     """Where a change takes more away from the picture's detail than is worth the little that the seam showed there, (h, w)."""
-    changed = np.abs(change).max(axis=2) > np.float32(LEAST)
+    changed = _strongest(change) > np.float32(LEAST)
     before, after = (_mean_around(_detail(picture), changed) for picture in (base, base + change))
     return np.asarray(changed & (shown < np.float32(FAINT)) & (after < np.float32(KEPT) * before))
+
+
+def _strongest(change: Floats) -> Floats:
+    """The largest change of any channel, (h, w); many times as fast as along an axis."""
+    red, green, blue = cv2.split(np.abs(change))
+    return np.asarray(np.maximum(np.maximum(red, green), blue), np.float32)
 
 
 def _detail(picture: Floats) -> Floats:

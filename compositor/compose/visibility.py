@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +56,13 @@ class Measure:
         # Where one layer ends the other goes on; where both do, nothing tells what should be there.
         self.near = self.near & (cv2.erode((first | second).view(np.uint8), np.ones((2 * RIM - 1,) * 2, np.uint8)) > 0)
         for one, other, there in ((layers.reference, layers.new, first), (layers.new, layers.reference, second)):
-            self.steps.append(_steps(np.where(there[..., None], one[part], other[part])))
+            self.steps.append(_steps(one[part] if there.all() else np.where(there[..., None], one[part], other[part])))
+
+    def only(self, near: Mask) -> Self:
+        """The same for some of the pixels that are looked at, (h, w), without looking at the layers again."""
+        some = copy.copy(self)
+        some.near = self.near & near[self.part]
+        return some
 
     def __call__(self, picture: Floats) -> float:
         """The mean, beside the seam, of the steps from pixel to pixel of a composite (h, w, 3) that are in neither layer."""

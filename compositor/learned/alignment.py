@@ -55,10 +55,17 @@ def measure_shift(reference: Tensor, new: Tensor, overlap: Tensor) -> tuple[Tens
 
 
 def _gather(pixels: Tensor) -> Tensor:
-    """Weighted sums over a Gaussian window, channel by channel."""
+    """Weighted sums over a Gaussian window, channel by channel; nothing counts beyond the border."""
+    # Products with matrices of a tile's side: several times as fast as convolutions that have a channel each.
+    down, across = (_window(side, pixels) for side in pixels.shape[2:])
+    return down @ (pixels @ across)
+
+
+def _window(side: int, like: Tensor) -> Tensor:
+    """The weights of the window around each of so many places, (side, side)."""
     reach = int(2 * SIGMA)
-    offsets = torch.arange(-reach, reach + 1, device=pixels.device, dtype=pixels.dtype)
-    weights = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
-    weights = (weights / weights.sum()).expand(pixels.shape[1], 1, 1, -1)
-    rows = functional.conv2d(pixels, weights, padding=(0, reach), groups=pixels.shape[1])
-    return functional.conv2d(rows, weights.transpose(2, 3), padding=(reach, 0), groups=pixels.shape[1])
+    place = torch.arange(side, device=like.device, dtype=like.dtype)
+    apart = place - place[:, None]
+    offsets = torch.arange(-reach, reach + 1, device=like.device, dtype=like.dtype)
+    whole = torch.exp(-0.5 * (offsets / SIGMA) ** 2).sum()
+    return torch.where(apart.abs() <= reach, torch.exp(-0.5 * (apart / SIGMA) ** 2) / whole, 0)

@@ -11,6 +11,7 @@ falls.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -65,26 +66,27 @@ def judge(strip: Strip, refined: Tensor) -> Verdict:
     Verdict
     """
     beside, whole = (((strip.distance.abs() <= reach) & (strip.overlap > 0)).float() for reach in (BESIDE, strip.radius + 1))
-    unlike = [[_unlike(strip, pixels, side) for side in SCALES] for pixels in (strip.pixels, refined)]
-    before, after = (_over_scales(scales, beside) for scales in unlike)
-    wide = [_over_scales(scales, whole) for scales in unlike]
+    pictures = strip.pixels, refined
+    unlike = [_unlike(strip, pictures, side) for side in SCALES]
+    before, after = (_over_scales(scales, beside) for scales in zip(*unlike, strict=True))
+    wide = [_over_scales(scales, whole) for scales in zip(*unlike, strict=True)]
     ring = (strip.window > 0).float()
-    strange = [_mean_where(_beyond(strip, pixels), ring) for pixels in (strip.pixels, refined)]
+    strange = [_mean_where(beyond, ring) for beyond in _beyond(strip, pictures)]
     detail = [_mean_where(_detail(pixels), ring) for pixels in (refined, strip.pixels, strip.aligned, strip.new)]
     sharp = detail[0] >= SHARP * torch.minimum(torch.minimum(detail[1], detail[2]), detail[3])
     seen = (after <= BETTER * before) & (wide[1] <= ELSEWHERE * wide[0] + SPARED)
     taken = seen & (strange[1] <= strange[0] + STRANGE) & sharp
-    return Verdict(taken & torch.isfinite(refined).all(3).all(2).all(1), before, after)
+    return Verdict(taken & torch.isfinite(refined).flatten(1).all(1), before, after)
 
 
-def _unlike(strip: Strip, pixels: Tensor, side: int) -> Tensor:
-    """How far the gradient of means over squares is from that of the photo it is more like, (n, 1, h, w)."""
-    seen = _gradient(_mean(pixels, side), side)
-    apart = [(seen - _gradient(_mean(photo, side), side)).abs().mean(1, keepdim=True) for photo in (strip.aligned, strip.new)]
-    return torch.minimum(*apart)
+def _unlike(strip: Strip, pictures: tuple[Tensor, ...], side: int) -> list[Tensor]:
+    """How far the gradients of pictures' means over squares are from those of the photo they are more like, (n, 1, h, w) each."""
+    photos = [_gradient(_mean(photo, side), side) for photo in (strip.aligned, strip.new)]
+    seen = [_gradient(_mean(picture, side), side) for picture in pictures]
+    return [torch.minimum(*((one - photo).abs().mean(1, keepdim=True) for photo in photos)) for one in seen]
 
 
-def _over_scales(unlike: list[Tensor], mask: Tensor) -> Tensor:
+def _over_scales(unlike: Sequence[Tensor], mask: Tensor) -> Tensor:
     """Mean over a mask and all scales, by tile: (n,)."""
     return torch.stack([_mean_where(scale, mask) for scale in unlike]).mean(0)
 
@@ -94,11 +96,11 @@ def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp(min=1)
 
 
-def _beyond(strip: Strip, pixels: Tensor) -> Tensor:
-    """How far pixels lie outside of what both photos show in the 3 x 3 pixels around, (n, 1, h, w)."""
+def _beyond(strip: Strip, pictures: tuple[Tensor, ...]) -> list[Tensor]:
+    """How far pictures' pixels lie outside of what both photos show in the 3 x 3 pixels around, (n, 1, h, w) each."""
     highest = dilate(torch.maximum(strip.aligned, strip.new), 1)
     lowest = -dilate(-torch.minimum(strip.aligned, strip.new), 1)
-    return (functional.relu(pixels - highest) + functional.relu(lowest - pixels)).mean(1, keepdim=True)
+    return [(functional.relu(one - highest) + functional.relu(lowest - one)).mean(1, keepdim=True) for one in pictures]
 
 
 def _detail(pixels: Tensor) -> Tensor:

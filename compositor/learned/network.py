@@ -99,12 +99,12 @@ class LocalBranch(nn.Module):
     def __init__(self, channels: tuple[int, int, int]) -> None:
         super().__init__()
         first, second, third = channels
-        self.enter = nn.Sequential(_conv(4 * self.TOLD, first), nn.ReLU(), _conv(first, first), nn.ReLU())
-        self.down = nn.Sequential(_conv(first, second, stride=2), nn.ReLU(), _conv(second, second), nn.ReLU())
-        self.deep = nn.Sequential(_conv(second, third, stride=2), nn.ReLU(), _conv(third, third), nn.ReLU(), _conv(third, third), nn.ReLU())
-        self.up = nn.Sequential(_conv(third + second, second), nn.ReLU())
-        self.leave = nn.Sequential(_conv(second + first, first), nn.ReLU(), nn.Conv2d(first, 48, 1), nn.ReLU())
-        self.fine = nn.Sequential(_conv(12 + self.TOLD, 24), nn.ReLU(), _zero(_conv(24, 12)))
+        self.enter = nn.Sequential(_conv(4 * self.TOLD, first), _relu(), _conv(first, first), _relu())
+        self.down = nn.Sequential(_conv(first, second, stride=2), _relu(), _conv(second, second), _relu())
+        self.deep = nn.Sequential(_conv(second, third, stride=2), _relu(), _conv(third, third), _relu(), _conv(third, third), _relu())
+        self.up = nn.Sequential(_conv(third + second, second), _relu())
+        self.leave = nn.Sequential(_conv(second + first, first), _relu(), nn.Conv2d(first, 48, 1), _relu())
+        self.fine = nn.Sequential(_conv(12 + self.TOLD, 24), _relu(), _zero(_conv(24, 12)))
 
     def forward(self, strip: Strip) -> Tensor:
         """The refined pixels of tiles along a seam, (b, 3, n, n); n is a multiple of 8."""
@@ -113,12 +113,9 @@ class LocalBranch(nn.Module):
             aligned = strip.aligned
             shift, sureness = measure_shift(aligned, strip.new, strip.overlap)
         near = (strip.distance / strip.radius).clamp(-3, 3)
-        told = torch.cat(
-            [
-                *(strip.reference - 0.5, aligned - 0.5, strip.new - 0.5, 4 * (strip.new - aligned) * strip.overlap),
-                *(strip.back, shift, sureness, near, strip.weight, strip.overlap, strip.window),
-            ],
-            dim=1,
+        told = _beside_each_other(
+            *(strip.reference - 0.5, aligned - 0.5, strip.new - 0.5, 4 * (strip.new - aligned) * strip.overlap),
+            *(strip.back, shift, sureness, near, strip.weight, strip.overlap, window),
         )
         answer = self.fine(torch.cat([self._look(told), told], 1)).float().contiguous()
         trust, beside, share, residual, gate = answer.split([3, 4, 1, 3, 1], dim=1)
@@ -145,6 +142,19 @@ class LocalBranch(nn.Module):
         return functional.pixel_shuffle(leaving, 2)
 
 
+def _beside_each_other(*pictures: Tensor) -> Tensor:
+    """Pictures as channels of one, (b, c, h, w), which lie beside each other in memory: what convolutions on a CPU want.
+
+    Copied one by one: on a CPU in a fifth of the time that it takes to turn them round together.
+    """
+    b, _, h, w = pictures[0].shape
+    channels = [picture.shape[1] for picture in pictures]
+    whole = torch.empty(b, sum(channels), h, w, dtype=pictures[0].dtype, device=pictures[0].device, memory_format=torch.channels_last)
+    for part, picture in zip(whole.split(channels, dim=1), pictures, strict=True):
+        part.copy_(picture)
+    return whole
+
+
 def _explained(pixels: Tensor, reference: Tensor, new: Tensor) -> Tensor:
     """Pixels kept within what the layers show in the 3 x 3 pixels around, give or take a level."""
     highest = dilate(torch.maximum(reference, new), 1) + LEVEL
@@ -154,6 +164,11 @@ def _explained(pixels: Tensor, reference: Tensor, new: Tensor) -> Tensor:
 
 def _conv(inside: int, outside: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inside, outside, 3, stride=stride, padding=1)
+
+
+def _relu() -> nn.ReLU:
+    """In place: at this size fresh memory costs as much as the work."""
+    return nn.ReLU(inplace=True)
 
 
 def _zero(layer: Any) -> Any:

@@ -182,7 +182,8 @@ class Refiner:
         report = self._along_seam(layers, dataclasses.replace(finished, pixels=pixels, new=new), radius)
         ring = layers.overlap & layers.owner & (layers.inside < radius)
         changed, may = np.zeros_like(ring), ring if change is None else ring | (toned > 0)
-        apart = np.abs(pixels[may] - finished.pixels[may]).max(1, initial=0)
+        red, green, blue = np.abs(pixels[may] - finished.pixels[may]).T
+        apart = np.maximum(np.maximum(red, green), blue)  # many times as fast as along an axis
         changed[may] = apart > 0
         report |= {"tone": change is not None, "largest_change": float(apart.max(initial=0) * 255)}
         return Refined(pixels, changed, ring, toned > 0, report)
