@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="the extra «learned» is not installed")
 pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
 
+import torch
 from click.testing import CliRunner
 
 from compositor.cli.entry import run
@@ -20,7 +21,9 @@ from compositor.images import open_photo, write_image
 from compositor.learned import Classifier, train_classifier
 from compositor.learned.judgement import calibration_error, confusion, draw_confusion, fit_temperature, probabilities, report_by_class
 from compositor.learned.labelled import Labelled
-from compositor.learned.recognition import make_batch
+from compositor.learned.outlines import outlines
+from compositor.learned.recognition import ClassifierNetwork, Recognition, make_batch
+from compositor.learned.ridge import fit_scores
 from compositor.options import ClassifierOptions
 
 SMALL = {"iterations": 60, "report_every": 20, "batch": 12, "size": 32, "start": "scratch", "threads": 2, "rate": 0.01}
@@ -184,6 +187,54 @@ def test_weights_that_are_not_there_are_a_mistyped_name(command, tmp_path, capsy
 def test_a_device_that_is_not_there_is_no_fault_of_the_weights(trained):
     with pytest.raises(OptionError, match="is not there"):
         Classifier.load(trained[0], device="abacus")
+
+
+def shown(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels[:32, :32].copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def test_outlines_tell_directions_and_not_light():
+    """Of stripes: by the cosine of what is told of both."""
+    lying, upright = (outlines(shown(striped(3, upright=upright))) for upright in (False, True))
+    darker = outlines(shown(striped(3, upright=True)) * 0.6)
+    alike = torch.nn.functional.cosine_similarity
+    assert float(alike(upright, darker)) > 0.98 > 0.6 > float(alike(upright, lying))
+
+
+def test_outlines_of_a_mirrored_picture_are_mirrored(generator):
+    """Directions run from 0 to half a turn, so the k-th becomes the (9 - k)-th; the parts of a cell's surroundings change sides."""
+    picture = torch.from_numpy(generator.random((1, 3, 64, 64), np.float32))
+    one, other = (outlines(part).view(4, 9, 7, 7) for part in (picture, picture.flip(3)))
+    turned = [0, *range(8, 0, -1)]
+    torch.testing.assert_close(other.flip(3)[[1, 0, 3, 2]][:, turned], one, rtol=0, atol=1e-5)
+
+
+def test_pictures_of_any_size_have_outlines():
+    picture = shown(striped(3, upright=True))
+    large = torch.nn.functional.interpolate(picture, scale_factor=5.0, mode="bilinear")
+    assert float(torch.nn.functional.cosine_similarity(outlines(picture), outlines(large))) > 0.98
+
+
+@pytest.mark.parametrize("columns", [6, 300])  # fewer and more than there are rows
+def test_regression_tells_what_depends_on_rows_linearly(generator, columns):
+    truth = generator.normal(size=(columns, 3))
+    rows = generator.normal(size=(260, columns))
+    labels = (rows @ truth + (2, 0, -1)).argmax(1)
+    matrix, constants = fit_scores(rows[:200], labels[:200], np.ones(200), rows[200:], labels[200:])
+    right = ((rows[200:] @ matrix.T + constants).argmax(1) == labels[200:]).mean()
+    assert right > (0.85 if columns == 6 else 0.45)  # 300 numbers are not found of 200 rows; a third would be chance
+
+
+def test_a_picture_and_its_mirror_image_are_told_alike(generator):
+    network = ClassifierNetwork((16, 32, 64, 128, 192), 3).eval()
+    picture = torch.from_numpy(generator.random((1, 3, 32, 32), np.float32))
+    torch.testing.assert_close(network(picture), network(picture.flip(3)))
+
+
+def test_classes_are_told_before_the_first_step(folder):
+    options = ClassifierOptions(**{**SMALL, "threads": 1})
+    told = Recognition(options, "cpu", *Labelled.read(folder, size=32).parted()).measure()
+    assert told["right_by_class"] >= 0.75  # by outlines: lying stripes and upright ones
 
 
 def test_temperature_makes_certainty_true(generator):

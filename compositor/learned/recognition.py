@@ -1,7 +1,9 @@
-"""Learning to tell classes apart: a backbone, new or taught without labels before, and one layer of weights for each class.
+"""Learning to tell classes apart: a backbone, new or taught without labels before, outlines, which need no teaching, and one layer of
+weights for each class.
 
-Rare classes count as much as common ones. The training ends when pictures that are not learned from are told no better for a while, and
-gives out the weights that told them best.
+Few pictures do not teach a network which way edges run where; told beside what it finds, this tells many things apart. Rare classes count
+as much as common ones. The training ends when pictures that are not learned from are told no better for a while, and gives out the weights
+that told them best.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ from compositor.learned.judgement import (
 )
 from compositor.learned.labelled import Labelled, square
 from compositor.learned.learner import NetworkLearner, Record, Results, seeded
+from compositor.learned.outlines import OUTLINES, outlines
 from compositor.learned.photographs import CONFUSION
+from compositor.learned.ridge import fit_scores
 from compositor.learned.weights import packaged_weights, read_weights
 from compositor.options import ClassifierOptions
 from compositor.types import Progress
@@ -45,11 +49,17 @@ TAUGHT = 0.2
 """The learning rate of a backbone that was taught before, as a share of the new layer's."""
 SMOOTHING = 0.05
 """Share of the truth that is given to all classes: no picture is certain."""
+OUTLINED = 2.0
+"""By which outlines are multiplied to differ from picture to picture about as much as what the stages found."""
+FITTED = 2000
+"""Pictures that the first weights of the scores are fitted to, at most."""
 AT_ONCE = 64
 
 
 class ClassifierNetwork(nn.Module):
-    """What all stages of a backbone found, and a layer that makes a score for each class of it.
+    """What all stages of a backbone found, the outlines of a picture, and a layer that makes a score for each class of both.
+
+    In use a picture and its mirror image are told alike: the scores are the mean of both.
 
     Parameters
     ----------
@@ -62,11 +72,17 @@ class ClassifierNetwork(nn.Module):
     def __init__(self, channels: tuple[int, ...], classes: int) -> None:
         super().__init__()
         self.backbone = Backbone(channels)
-        self.head = nn.Sequential(nn.LayerNorm(sum(channels[1:])), nn.Linear(sum(channels[1:]), classes))
+        self.normal, self.head = nn.LayerNorm(sum(channels[1:])), nn.Linear(sum(channels[1:]) + OUTLINES, classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Scores, (b, classes), of (b, 3, h, w) pictures: logarithms of probabilities up to a constant."""
-        return self.head(torch.cat([functional.normalize(pooled(found)) for found in self.backbone(pictures)], 1))
+        """Scores, (b, classes), of (b, 3, s, s) pictures: logarithms of probabilities up to a constant."""
+        scores = self.head(self.found(pictures))
+        return scores if self.training else (scores + self.head(self.found(pictures.flip(3)))) / 2
+
+    def found(self, pictures: Tensor) -> Tensor:
+        """What is known of pictures before they are scored, (b, d)."""
+        stages = torch.cat([functional.normalize(pooled(found)) for found in self.backbone(pictures)], 1)
+        return torch.cat([self.normal(stages), OUTLINED * outlines(pictures)], 1)
 
 
 def squares(labelled: Labelled, size: int) -> Tensor:
@@ -108,19 +124,45 @@ class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
             network = ClassifierNetwork(backbone.channels, len(learned.classes))
         network.backbone.load_state_dict(backbone.state_dict())
         self.network = network.to(device, memory_format=torch.channels_last)
-        self.average, self.best = (copy.deepcopy(self.network).requires_grad_(False) for _ in range(2))
-        share = TAUGHT if self.encoder else 1.0
-        groups = [{"params": self.network.backbone.parameters(), "share": share}, {"params": self.network.head.parameters(), "share": 1.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02)
         counts = np.bincount(learned.labels, minlength=len(learned.classes))
         self.weights = torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32, device=device)
         self.pictures, self.labels = squares(held_out, options.size).to(device), torch.from_numpy(held_out.labels).to(device)
+        self._fit_head()
+        self.average, self.best = (copy.deepcopy(self.network).eval().requires_grad_(False) for _ in range(2))
+        share = TAUGHT if self.encoder else 1.0
+        groups = [{"params": self.network.backbone.parameters(), "share": share}]
+        groups += [{"params": part.parameters(), "share": 1.0} for part in (self.network.normal, self.network.head)]
+        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02)
         self.least, self.waited = math.inf, 0
 
     @classmethod
     def prepared(cls, options: ClassifierOptions, device: str, learned: Labelled, held_out: Labelled, _: Progress | None) -> Self:
         """A training that has not begun."""
         return cls(options, device, learned, held_out)
+
+    @torch.no_grad()
+    def _fit_head(self) -> None:
+        """Let scores begin as what regression makes of what the network finds.
+
+        From random ones it would unlearn much of what it knows (Kumar and others, «Fine-tuning can distort pretrained features», ICLR
+        2022), and of outlines it learns from few pictures less than regression does at once.
+        """
+        places = np.sort(generator_of(self.options.seed, 0).permutation(len(self.learned.labels))[:FITTED])
+        known, size = self.learned.some(places), self.options.size
+        weights = self.weights.cpu().numpy().astype(np.float64)
+        found, others = (
+            [torch.cat([self.network.found(part.to(self.device)).cpu() for part in shown.split(AT_ONCE)]) for shown in (one, one.flip(3))]
+            for one in (squares(known, size), squares(self.held_out, size))
+        )
+        matrix, constants = fit_scores(
+            torch.cat(found).double().numpy(),
+            np.tile(known.labels, 2),
+            np.tile(weights[known.labels], 2),
+            sum(others).double().numpy() / 2,
+            self.held_out.labels,
+        )
+        self.network.head.weight.copy_(torch.from_numpy(matrix))
+        self.network.head.bias.copy_(torch.from_numpy(constants))
 
     def modules(self) -> dict[str, nn.Module]:
         """Everything that has weights, by name."""

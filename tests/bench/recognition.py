@@ -4,7 +4,8 @@ TRAIN and TEST have a folder for each class. Every seed draws its own first weig
 class there are to learn from; one of five of these says which of the weights along the way are the best, and how sure they may be, for all
 alike. All are trained for --iterations steps of 64 pictures of --size px, ours with its own variations and AdamW, the ResNet as is usual:
 padded crops, flips, SGD with momentum, a rate that falls as a cosine. The columns: the share of TEST that is told right with its 95 %
-interval over seeds, what ours has more than the ResNet seed by seed, the calibration error (10 bins of equally many), CPU seconds a seed.
+interval over seeds, what ours has more than the ResNet seed by seed, the calibration error (10 bins of equally many), how many numbers are
+learned, in millions, and CPU seconds a seed.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def recognition(
     }
     print_heading()
     print(f"{len(known.labels)} pictures, {labels or 'all'} of each class taken; {len(asked.labels)} asked; {seeds} seeds\n")
-    print_row("", "right", "+-", "more than the ResNet", "+-", "calibration error", "+-", "CPU s", header=True)
+    print_row("", "right", "+-", "more than the ResNet", "+-", "calibration error", "+-", "parameters, M", "CPU s", header=True)
     plain = None
     for name, trained in rows.items():
         if only and name not in only:
@@ -79,15 +80,17 @@ def recognition(
             network = trained(learned, held_out, options)
             took = time.process_time() - began
             told.append((*judged(network, held_out, asked, size), took))
+            many = sum(one.numel() for one in network.parameters()) / 1e6
+            click.echo(f"{name}, seed {seed}: {told[-1][0]:.4f} right, calibration error {told[-1][1]:.4f}", err=True)
         right, unsure, seconds = np.array(told).T
         plain = right if name == "plain ResNet" else plain
         more = mean_and_interval(right - plain) if plain is not None else ("", "")
-        print_row(name, *mean_and_interval(right), *more, *mean_and_interval(unsure), f"{seconds.mean():.0f}")
+        print_row(name, *mean_and_interval(right), *more, *mean_and_interval(unsure), f"{many:.2f}", f"{seconds.mean():.0f}")
     if not only or "linear probe" in only:
         told = [standardized(encoder(part.pixels, parts={"layers": 1.0})) for part in (known, asked)]
         shares = np.array([probe(*told, known.labels, asked.labels, labels or len(known.labels), seed) for seed in range(seeds)])
         more = mean_and_interval(shares - plain) if plain is not None else ("", "")
-        print_row("linear probe of the encoder", *mean_and_interval(shares), *more, "", "", "")
+        print_row("linear probe of the encoder", *mean_and_interval(shares), *more, "", "", "", "")
 
 
 def mean_and_interval(values: np.ndarray) -> tuple[str, str]:
