@@ -129,9 +129,9 @@ def save_all(
     if (path := outputs.get("owner")) is not None:
         panorama.save_owner(path, overwrite=overwrite)
     if (path := outputs.get("seam_map")) is not None:
-        from compositor.images import write_image
+        from compositor.images import creator_xmp, write_image
 
-        write_image(path, map_seams(panorama), overwrite=overwrite, quality=quality)
+        write_image(path, map_seams(panorama), metadata={"xmp": creator_xmp("seam map")}, overwrite=overwrite, quality=quality)
     if (path := outputs.get("photo_masks")) is not None:
         panorama.save_photo_masks(path, overwrite=overwrite)
     if (path := outputs.get("output")) is not None:

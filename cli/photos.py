@@ -61,9 +61,9 @@ def without_results(console: Console, folder: str, found: Sequence[str], outputs
         if os.path.realpath(path) in outputs:
             console.say(f"{printable(path)} is an output of this command and not taken as a photo")
         elif is_stitched(path):
-            console.leave_out(printable(os.path.basename(path)), "is a panorama that compositor wrote; name the file itself to use it")
+            console.leave_out(printable(os.path.basename(path)), "is a picture that compositor composed; name the file itself to use it")
         elif is_photo_mask(path):
-            console.leave_out(printable(os.path.basename(path)), "tells which photo shows where, as compositor wrote it")
+            console.leave_out(printable(os.path.basename(path)), "tells where photos or seams show, as compositor wrote it")
         else:
             left.append(path)
     if not left:

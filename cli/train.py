@@ -12,6 +12,7 @@ import click
 
 from compositor.cli.console import Console, console_options, named, print_text
 from compositor.cli.options import options_from
+from compositor.errors import CompositorError
 from compositor.options import (
     ClassifierOptions,
     EncoderOptions,
@@ -44,6 +45,7 @@ def add_training(name: str, fields: type[LearnOptions], source: str, title: str,
         console.when_stopped = functools.partial(what_is_left, console, output, options)
         with console.progress() as progress:
             record = training(source, output, overwrite=overwrite, progress=progress, tell=console.say, **options)
+        console.when_stopped = str
         return tell(console, f"train {name}", output, record)
 
     made: Any = command
@@ -139,7 +141,10 @@ def what_is_left(console: Console, output: str, options: Mapping[str, Any]) -> s
     """What a training that was stopped has saved, and how it goes on."""
     from compositor.learned.course import standing
 
-    stands = standing(output)
+    try:
+        stands = standing(output)
+    except CompositorError:
+        return ""  # of a checkpoint that is none training says so when it begins
     if not stands:
         return f"; nothing is saved yet, the first checkpoint comes at step {min(options['report_every'], options['iterations'])}"
     reached = f"step {stands['iteration']} of {options['iterations']}"

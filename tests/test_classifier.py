@@ -220,7 +220,7 @@ def test_regression_tells_what_depends_on_rows_linearly(generator, columns):
     truth = generator.normal(size=(columns, 3))
     rows = generator.normal(size=(260, columns))
     labels = (rows @ truth + (2, 0, -1)).argmax(1)
-    matrix, constants = fit_scores(rows[:200], labels[:200], np.ones(200), rows[200:], labels[200:])
+    matrix, constants = fit_scores(rows[:200], labels[:200], np.ones(200), rows[200:], labels[200:], 3)
     right = ((rows[200:] @ matrix.T + constants).argmax(1) == labels[200:]).mean()
     assert right > (0.85 if columns == 6 else 0.45)  # 300 numbers are not found of 200 rows; a third would be chance
 
@@ -235,6 +235,16 @@ def test_classes_are_told_before_the_first_step(folder):
     options = ClassifierOptions(**{**SMALL, "threads": 1})
     told = Recognition(options, "cpu", *Labelled.read(folder, size=32).parted()).measure()
     assert told["right_by_class"] >= 0.75  # by outlines: lying stripes and upright ones
+
+
+def test_a_class_of_few_among_many_pictures_is_learned_too(folder, monkeypatch):
+    """Only some of many pictures begin the head; those of the last class are among them, if there are any."""
+    monkeypatch.setattr(importlib.import_module("compositor.learned.recognition"), "FITTED", 8)
+    learned, held_out = Labelled.read(folder, size=32).parted()
+    last = len(learned.classes) - 1
+    few = learned.some(np.sort(np.concatenate([np.flatnonzero(learned.labels != last), np.flatnonzero(learned.labels == last)[:1]])))
+    network = Recognition(ClassifierOptions(**{**SMALL, "threads": 1}), "cpu", few, held_out).network
+    assert network.head.weight[last].abs().max() > 0
 
 
 def test_temperature_makes_certainty_true(generator):

@@ -382,7 +382,7 @@ def test_a_folder_does_not_give_what_was_made_of_it(command, photos, tmp_path, m
         assert code == 3
         assert (told["used"] if "used" in told else [photo["name"] for photo in told["photos"]]) == used
         assert [entry["name"] for entry in told["left_out"]] == ["first.png"]
-        assert sum("first.png: is a panorama that compositor wrote" in line for line in err) == 1
+        assert sum("first.png: is a picture that compositor composed" in line for line in err) == 1
     # Whoever names it has it.
     assert [photo["name"] for photo in json.loads(command("info", "first.png", "--json")[1])["photos"]] == ["first.png"]
     for name in used:

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compositor.compose import compose_photos, estimate_memory, plan_canvas
-from compositor.compose.canvas import footprint
 from compositor.compose.memory import FEWEST, Demands, Holding, most_at_once
 from compositor.compose.plan import make_plan
 from compositor.compose.render import render
@@ -288,7 +287,7 @@ def test_few_photos_are_held_and_none_is_decoded_twice_where_there_is_room():
     rendered(registration, [counting(photo) for photo in photos], options, 64, 2, light)
     assert len(decoded) == 2 * len(photos)  # small, and in full
     canvas = plan_canvas(registration, options)
-    boxes = [plan_box(footprint(eye, canvas.projection), canvas) for eye in registration.cameras]
+    boxes = [plan_box(eye, canvas) for eye in registration.cameras]
     # Every photo is 56 degrees wide: eight of them meet anywhere, and another one or two along a tile.
     assert 8 <= most_at_once(boxes, canvas.size, 64) <= 10
 

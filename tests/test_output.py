@@ -117,6 +117,18 @@ def test_a_plane_tells_viewers_nothing(generator, tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_a_refined_panorama_tells_viewers_what_it_told_before(generator, tmp_path, ending):
+    path, owner = tmp_path / f"a.{ending}", np.zeros((WHOLE.size[1], WHOLE.size[0]), np.uint8)
+    owner[:, WHOLE.size[0] // 2 :] = 1
+    panorama_on(WHOLE, generator).save(path)
+    compositor.refine(path, owner=owner).save(tmp_path / f"b.{ending}")
+    assert properties_of(xmp_in(tmp_path / f"b.{ending}")) == properties_of(xmp_in(path))
+    write_image(tmp_path / "foreign.png", generator.integers(0, 256, (*owner.shape, 3), dtype=np.uint8))
+    compositor.refine(tmp_path / "foreign.png", owner=owner).save(tmp_path / f"c.{ending}")
+    assert is_stitched(tmp_path / f"c.{ending}")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
 def test_a_panorama_is_known_again_and_a_photo_is_not(generator, tmp_path, ending):
     path, plane = tmp_path / f"a.{ending}", Canvas("plane", 500.0, -32.0, -24.0, (64, 48))
     for canvas in (plane, WHOLE):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from compositor.compose.level import SeamLevel, level_seams, snap_seams
 from compositor.errors import OptionError
-from compositor.images import check_output, open_source, read_mask, write_image
+from compositor.images import check_output, creator_xmp, open_source, read_mask, write_image, xmp_of
 from compositor.options import JPEG_QUALITY
 from compositor.types import Photo, Pixels
 
@@ -107,7 +107,14 @@ def refine(picture: Picture | Photo, *, owner: Picture | None = None, seams: Pic
     if count > MOST:
         raise OptionError(f"{called}= shows {count} parts, at most {MOST} are refined; give one with one gray or colour for each photo")
     pixels, levels = level_seams(decoded.pixels, parts)
-    return Levelled(pixels, (pixels != decoded.pixels).any(axis=2), tuple(levels), decoded.mask, photo.metadata)
+    metadata = {**photo.metadata, "xmp": _told_of(picture)}
+    return Levelled(pixels, (pixels != decoded.pixels).any(axis=2), tuple(levels), decoded.mask, metadata)
+
+
+def _told_of(picture: object) -> bytes:
+    """What the panorama's file tells viewers of it, which stays true; of one that tells nothing, that it is a panorama."""
+    told = xmp_of(picture) if isinstance(picture, str | os.PathLike) else None
+    return told or creator_xmp("panorama")
 
 
 def _owners(source: Picture) -> NDArray[np.int64]:

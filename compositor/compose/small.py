@@ -84,13 +84,14 @@ def plan_box(camera: Camera, canvas: Canvas) -> Box:
 def _margins(seen: Footprint, camera: Camera, canvas: Canvas) -> tuple[int, int, int, int]:
     """Pixels to look at around a footprint: to the left, to the right, above and below.
 
-    The outer halves of the outermost pixels are at most two of them, unless a small photo is enlarged, or a rim stretched without end.
+    The outer halves of the outermost pixels are at most two of them, unless a small photo is enlarged, or a rim stretched without end:
+    one that reaches the horizon of a plane is no number.
     """
     rim = footprint(camera, canvas.projection, beyond=0.5) or seen
     outward = np.array([seen.left - rim.left, rim.right - seen.right, seen.top - rim.top, rim.bottom - seen.bottom])
     if PROJECTIONS[canvas.projection].cyclic:
         outward[:2] = TURN if rim.full_turn else (outward[:2] + math.pi) % TURN - math.pi
-    before, after, above, below = (UNSURE + max(2, math.ceil(px)) for px in np.minimum(outward * canvas.scale, max(canvas.size)))
+    before, after, above, below = (UNSURE + max(2, math.ceil(px)) for px in np.fmin(outward * canvas.scale, max(canvas.size)))
     return before, after, above, below
 
 

@@ -6,7 +6,7 @@ from compositor.images.masks import MaskSource, is_masked, masks_by_name, read_m
 from compositor.images.metadata import photo_heading
 from compositor.images.read import open_photo, open_photos, open_source, photo_from_array, photo_names, read_mask
 from compositor.images.write import as_jpeg, check_output, encode_preview, write_image
-from compositor.images.xmp import Pose, creator_xmp, is_photo_mask, is_stitched, panorama_xmp
+from compositor.images.xmp import Pose, creator_xmp, is_photo_mask, is_stitched, panorama_xmp, xmp_of
 
 __all__ = [
     "PICTURE_ENDINGS",
@@ -37,4 +37,5 @@ __all__ = [
     "write_atomically",
     "write_folder",
     "write_image",
+    "xmp_of",
 ]

@@ -35,8 +35,8 @@ STRIP = 64
 SEGMENT = 65_533
 """Bytes that a segment holds besides its marker and length."""
 START, END, INTERVAL, RESTART = 0xD8, 0xD9, 0xDD, 0xD0
-AHEAD = 2
-"""Strips a thread that are encoded before the first of them is written."""
+AHEAD, AT_WORK = 2, 2**26
+"""Strips a thread that are encoded before the first of them is written, as long as they are of so many bytes together."""
 
 
 def encode_jpeg(pixels: NDArray[Any], quality: int) -> bytes:
@@ -98,7 +98,7 @@ def _encoded(pixels: Any, quality: int, colors: str) -> Iterator[bytes]:
         for top in range(0, len(pixels), STRIP):
             strip = np.ascontiguousarray(with_depth(np.asarray(pixels[top : top + STRIP]), 8))
             at_work.append(pool.submit(encode, strip))
-            if len(at_work) > AHEAD * threads_allowed():
+            if len(at_work) > min(AHEAD * threads_allowed(), AT_WORK // strip.nbytes):
                 yield at_work.popleft().result()
         while at_work:
             yield at_work.popleft().result()
@@ -117,8 +117,10 @@ def _metadata(kept: Mapping[str, bytes]) -> bytes:
         parts.append((0xE1, b"Exif\0\0" + exif))
     elif exif:
         logger.warning("the first photo's EXIF block of %d bytes is too large for a JPEG and is dropped", len(exif))
-    if xmp := kept.get("xmp"):
+    if (xmp := kept.get("xmp", b"")) and len(xmp) + 29 <= SEGMENT:
         parts.append((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp))
+    elif xmp:
+        logger.warning("the XMP packet of %d bytes is too large for a JPEG and is dropped", len(xmp))
     step = SEGMENT - 14
     count = math.ceil(len(icc) / step)
     if count > 255:

@@ -56,8 +56,8 @@ STORAGE_TAGS |= {0x013D, 0x014A, 0x0152, 0x0153, 0x015B, 0x0201, 0x0202, 0x0211,
 # Description, make, model, date, artist, copyright.
 TEXT_TAGS = (0x010E, MAKE, MODEL, 0x0132, 0x013B, 0x8298)
 
-# Maker's notes and the interoperability block are full of positions in the original file.
-MOVED_TAGS = {0x927C, 0xA005}
+# Maker's notes and the interoperability block are full of positions in the original file; the unique number is that of the original.
+MOVED_TAGS = {0x927C, 0xA005, 0xA420}
 
 # Where the subject is in the original picture, px, and how many bits a pixel of it took; maker's notes aside, nothing else tells of pixels.
 PLACE_TAGS = {0x9102, 0x9214, 0xA214}

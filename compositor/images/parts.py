@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import secrets
 import stat
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 __all__ = ["new_part"]
+
+MOST_LOOKED_AT = 4096
+"""Files of a folder among which parts are looked for: a cache of a hundred thousand is not gone through for each that is added."""
 
 
 @contextlib.contextmanager
@@ -73,10 +77,10 @@ else:
 
     def _sweep(folder: Path, beginning: str) -> None:
         """Remove files of such names that are this user's and that nobody holds a lock on."""
-        with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                if name.startswith(beginning) and name.endswith(".part"):
-                    _remove_unlocked(folder / name)
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in itertools.islice(entries, MOST_LOOKED_AT):
+                if entry.name.startswith(beginning) and entry.name.endswith(".part"):
+                    _remove_unlocked(folder / entry.name)
 
     def _remove_unlocked(part: Path) -> None:
         with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from compositor.errors import ReadError
 from compositor.images.files import AnyPath, open_checked
 from compositor.types import Canvas
 
-__all__ = ["Pose", "creator_xmp", "is_photo_mask", "is_stitched", "panorama_xmp"]
+__all__ = ["Pose", "creator_xmp", "is_photo_mask", "is_stitched", "panorama_xmp", "xmp_of"]
 
 SOFTWARE = "compositor"
 PROJECTION_TYPES = {"spherical": "equirectangular", "cylindrical": "cylindrical"}
@@ -25,8 +25,9 @@ PANORAMA_SCHEMA = ("GPano", "http://ns.google.com/photos/1.0/panorama/")
 FILE_SCHEMA = ("xmp", "http://ns.adobe.com/xap/1.0/")
 """Prefix and name of a group of properties."""
 
-STITCHED = re.compile(rb"(GPano:StitchingSoftware(>|=[\"'])compositor|xmp:CreatorTool(>|=[\"'])compositor panorama)[<\"']")
-PHOTO_MASK = re.compile(rb"xmp:CreatorTool(>|=[\"'])compositor photo mask[<\"']")
+STITCHED = re.compile(rb"(GPano:StitchingSoftware(>|=[\"'])compositor|xmp:CreatorTool(>|=[\"'])compositor (panorama|mosaic))[<\"']")
+PHOTO_MASK = re.compile(rb"xmp:CreatorTool(>|=[\"'])compositor (photo mask|seam map)[<\"']")
+WHOLE = re.compile(rb"<\?xpacket begin=.*?<\?xpacket end=[\"'][rw][\"']\?>", re.DOTALL)
 """As an element, which this program writes, or as an attribute, which programs make of it that write the packet anew."""
 
 HEAD = 2**18
@@ -96,7 +97,7 @@ def panorama_xmp(canvas: Canvas, pose: Pose | None = None) -> bytes | None:
     return packet_of(PANORAMA_SCHEMA, properties)
 
 
-def creator_xmp(kind: Literal["panorama", "photo mask"]) -> bytes:
+def creator_xmp(kind: Literal["panorama", "mosaic", "photo mask", "seam map"]) -> bytes:
     """The XMP packet that says no more than that this program wrote a picture, and what it is."""
     return packet_of(FILE_SCHEMA, {"CreatorTool": f"{SOFTWARE} {kind}"})
 
@@ -116,6 +117,12 @@ def is_stitched(path: AnyPath) -> bool:
 def is_photo_mask(path: AnyPath) -> bool:
     """Whether a picture's file tells that this program wrote it as the mask of a photo's part of a panorama."""
     return PHOTO_MASK.search(head_of(path)) is not None
+
+
+def xmp_of(path: AnyPath) -> bytes | None:
+    """The XMP packet of a picture's file; None where none stands before the picture."""
+    found = WHOLE.search(head_of(path))
+    return None if found is None else found[0]
 
 
 def head_of(path: AnyPath) -> bytes:

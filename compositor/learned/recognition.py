@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -147,22 +148,32 @@ class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
         From random ones it would unlearn much of what it knows (Kumar and others, «Fine-tuning can distort pretrained features», ICLR
         2022), and of outlines it learns from few pictures less than regression does at once.
         """
-        places = np.sort(generator_of(self.options.seed, 0).permutation(len(self.learned.labels))[:FITTED])
-        known, size = self.learned.some(places), self.options.size
+        known, asked = self.learned.some(self._drawn(self.learned)), self.held_out.some(self._drawn(self.held_out))
+        size = self.options.size
         weights = self.weights.cpu().numpy().astype(np.float64)
         found, others = (
             [torch.cat([self.network.found(part.to(self.device)).cpu() for part in shown.split(AT_ONCE)]) for shown in (one, one.flip(3))]
-            for one in (squares(known, size), squares(self.held_out, size))
+            for one in (squares(known, size), squares(asked, size))
         )
         matrix, constants = fit_scores(
             torch.cat(found).double().numpy(),
             np.tile(known.labels, 2),
             np.tile(weights[known.labels], 2),
             sum(others).double().numpy() / 2,
-            self.held_out.labels,
+            asked.labels,
+            len(self.learned.classes),
         )
         self.network.head.weight.copy_(torch.from_numpy(matrix))
         self.network.head.bias.copy_(torch.from_numpy(constants))
+
+    def _drawn(self, labelled: Labelled) -> NDArray[np.int64]:
+        """Places of as many pictures as the head is fitted to, with some of every class."""
+        order = generator_of(self.options.seed, 0).permutation(len(labelled.labels))
+        if len(order) <= FITTED:
+            return np.sort(order)
+        each = FITTED // (2 * len(labelled.classes))
+        some = np.concatenate([order[labelled.labels[order] == label][:each] for label in range(len(labelled.classes))])
+        return np.sort(np.concatenate([some, order[~np.isin(order, some)]])[:FITTED])
 
     def modules(self) -> dict[str, nn.Module]:
         """Everything that has weights, by name."""

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 def fit_scores(
-    known: Floats, labels: NDArray[np.int64], weights: Floats, asked: Floats, truth: NDArray[np.int64]
+    known: Floats, labels: NDArray[np.int64], weights: Floats, asked: Floats, truth: NDArray[np.int64], classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A matrix and constants that make scores of rows.
 
@@ -30,6 +30,8 @@ def fit_scores(
         Their classes.
     weights : (n,) float64
         What each known row counts.
+    classes : int
+        How many there are, also where no known row is of the last ones.
 
     Returns
     -------
@@ -37,7 +39,7 @@ def fit_scores(
         ``matrix @ row + constants`` are logarithms of probabilities up to a constant.
     """
     share = weights / weights.sum()
-    wanted = np.eye(labels.max() + 1)[labels]
+    wanted = np.eye(classes)[labels]
     middle, mean = share @ wanted, share @ known
     root = np.sqrt(share * len(share))[:, None]
     rows, targets = root * (known - mean), root * (wanted - middle)

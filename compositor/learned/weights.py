@@ -25,6 +25,8 @@ FORMAT = 1
 RECORD = "compositor"
 LARGEST = 2 * 2**30
 """Bytes of a file of weights that are read; the checkpoint of a generator of 256 px has a thirtieth."""
+LARGEST_HEAD = 100 * 10**6
+"""Bytes of what a file of weights begins with, which the format allows."""
 ADVICE = "give a .safetensors file that «compositor train» wrote"
 
 
@@ -151,7 +153,7 @@ def read_told(path: str | os.PathLike[str], *, kind: str | tuple[str, ...]) -> d
 
     def begin(file: BinaryIO) -> bytes:
         length = file.read(8)
-        return length + file.read(min(int.from_bytes(length, "little"), LARGEST))
+        return length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEAD))
 
     def parse(content: bytes) -> dict[str, Any]:
         return _record_in(content, kind)

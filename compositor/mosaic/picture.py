@@ -74,9 +74,9 @@ class Mosaic:
         WriteError
             The file could not be written; what was there before is still there.
         """
-        from compositor.images import write_image
+        from compositor.images import creator_xmp, write_image
 
-        write_image(path, self.pixels, metadata=self.metadata, overwrite=overwrite, quality=quality)
+        write_image(path, self.pixels, metadata={**self.metadata, "xmp": creator_xmp("mosaic")}, overwrite=overwrite, quality=quality)
 
 
 def draw_row(collection: Collection, chosen: NDArray[np.int32], wanted: NDArray[np.float32], tone: float) -> NDArray[np.uint8]:
