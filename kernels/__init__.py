@@ -2,49 +2,29 @@
 
 import os
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
-from numba import njit
 from numba.core import config as _config
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 
-__all__ = ["kernel"]
 
+def _load_quickly() -> None:
+    """Let Numba's cache load our kernels without what it takes to compile them.
 
-class _QuickCache(FunctionCache):
-    """Numba's cache, which loads what was compiled without loading what it takes to compile.
-
-    Numba's own first imports every function that kernels might call, more than half a second's work; compiling imports them by itself.
+    Its own first imports every function that kernels might call, more than half a second's work; compiling imports them by itself. Of
+    functions that are not ours nothing changes.
     """
+    whole = FunctionCache.load_overload
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled kernel for a signature; None if there is none."""
+    def load_overload(self: Any, sig: Any, target_context: Any) -> Any:
+        if not self._py_func.__module__.startswith(f"{__name__}."):
+            return whole(self, sig, target_context)
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
-        return None
 
-
-def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile a function when it is first called, and keep it on disk; it runs without Python's lock.
-
-    Parameters
-    ----------
-    function : callable
-    **options
-        Of ``numba.njit``.
-
-    Returns
-    -------
-    callable
-    """
-    if function is None:
-        return lambda function: kernel(function, **options)
-    compiled = njit(nogil=True, **options)(function)
-    compiled._cache = _QuickCache(function)
-    return compiled
+    FunctionCache.load_overload = load_overload  # type: ignore[method-assign]
 
 
 def _find_cache() -> None:
@@ -62,3 +42,4 @@ def _find_cache() -> None:
 
 
 _find_cache()
+_load_quickly()

@@ -7,14 +7,13 @@ types, and the caller allocates the outputs.
 from __future__ import annotations
 
 import numpy as np
-
-from compositor.kernels import kernel
+from numba import njit
 
 SHOULDER = 0.1
 """Below white, in units of it, where corrections begin to fade: what is burnt out in all channels stays white."""
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def add_enlarged(small, taps, row, column, white, pixels):
     """Add a small picture, enlarged, to a photo's pixels, and less and less of it to those that are nearly burnt out.
 
@@ -51,7 +50,7 @@ def add_enlarged(small, taps, row, column, white, pixels):
                 pixels[i, j, k] += share * (upper + lower)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def add_feathered(pixels, valid, share, factor, row, column, top, left, picture, sums, totals):
     """Add a photo's difference from a picture, times its share, to a sum, and its share to another.
 
@@ -87,7 +86,7 @@ def add_feathered(pixels, valid, share, factor, row, column, top, left, picture,
                     sums[top + i, left + j, k] += weight * (pixels[i, j, k] - picture[top + i, left + j, k])
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def add_means(sums, totals, picture):
     """Add sums (h, w, 3) divided by totals (h, w) to a picture (h, w, 3), where the totals are positive."""
     h, w = totals.shape

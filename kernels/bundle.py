@@ -12,8 +12,7 @@ serves rotations, translations, similarities, affinities and homographies.
 from __future__ import annotations
 
 import numpy as np
-
-from compositor.kernels import kernel
+from numba import njit
 
 # Parameters of one camera in a step: up to eight of its motion, then log focal, centre x, centre y, k1, k2.
 MOTION = 8
@@ -21,7 +20,7 @@ PARAMETERS = MOTION + 5
 CAMERA = 23
 
 
-@kernel(error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(cameras, generators, pairs, offsets, first, second, scale, columns, start, stop, gradients, blocks, costs, errors):
     """Add up J^T W J and J^T W e of each of some pairs over its matches, in both directions, and give every match's squared error.
 
@@ -184,7 +183,7 @@ def accumulate(cameras, generators, pairs, offsets, first, second, scale, column
         costs[k] = total
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def assemble(pairs, columns, gradients, blocks, gradient, hessian):
     """Put the pairs' sums where their cameras' parameters stand among the unknowns; several parameters may be one unknown.
 

@@ -6,10 +6,8 @@ Nothing is checked: arrays must be contiguous and have the stated shapes, and th
 from __future__ import annotations
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
-
-from compositor.kernels import kernel
 
 
 @intrinsic
@@ -22,7 +20,7 @@ def ones(typingctx, word=None):
     return types.uint64(types.uint64), generate
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def best_two(similarity, first, row_best, row_index, row_second, column_index, column_best):
     """Find the best and second best column of every row, and the best row of every column; called with strip after strip of rows.
 
@@ -59,7 +57,7 @@ def best_two(similarity, first, row_best, row_index, row_second, column_index, c
         row_best[i], row_second[i], row_index[i] = best, second, index
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def best_two_bits(first, second, row_best, row_index, row_second, column_index):
     """The same for bit strings of 256 bits and their Hamming distance, where smaller is more alike.
 

@@ -14,8 +14,7 @@ nothing more. A direction is 0 right, 1 left, 2 down, 3 up; ``direction ^ 1`` is
 from typing import NamedTuple
 
 import numpy as np
-
-from compositor.kernels import kernel
+from numba import njit
 
 FREE, SOURCE, SINK = 0, 1, 2
 ORPHAN, NOBODY, TERMINAL = -2, -1, 4  # what ``parent`` holds besides a direction
@@ -38,7 +37,7 @@ class Forest(NamedTuple):
     rows: int
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _neighbour(forest, p, direction):
     count = forest.tree.size
     if direction == 0:
@@ -53,13 +52,13 @@ def _neighbour(forest, p, direction):
     return p - 1 if p > 0 else count - 1
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _capacity(forest, tree, p, q, direction):
     """What can still flow along the edge from p to its neighbour q, away from the source or towards the sink."""
     return forest.residual[p, direction] if tree == SOURCE else forest.residual[q, direction ^ 1]
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _activate(forest, p):
     if not forest.waiting[p]:
         forest.waiting[p] = True
@@ -68,7 +67,7 @@ def _activate(forest, p):
         forest.rings[1] = tail + 1 if tail + 1 < forest.active.size else 0
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _next_active(forest):
     """The pixel that has waited longest and is still in a tree, or -1."""
     while forest.rings[0] != forest.rings[1]:
@@ -81,7 +80,7 @@ def _next_active(forest):
     return np.int64(-1)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _orphan(forest, p):
     forest.parent[p] = ORPHAN
     tail = forest.rings[3]
@@ -89,7 +88,7 @@ def _orphan(forest, p):
     forest.rings[3] = tail + 1 if tail + 1 < forest.orphans.size else 0
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _plant(forest, source, sink, right, down):
     """Fill the capacities and start both trees; returns the flow that goes straight through single pixels."""
     rows, columns = source.shape
@@ -115,7 +114,7 @@ def _plant(forest, source, sink, right, down):
     return flow
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _grow(forest, p):
     """Take free neighbours of p into its tree; returns the direction of a neighbour in the other tree, or -1."""
     mine = forest.tree[p]
@@ -137,7 +136,7 @@ def _grow(forest, p):
     return -1
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _bottleneck(forest, p):
     """What can flow between p and its terminal."""
     mine = forest.tree[p]
@@ -150,7 +149,7 @@ def _bottleneck(forest, p):
     return min(amount, abs(forest.terminal[p]))
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _push(forest, p, amount):
     """Send flow between p and its terminal; pixels whose edge is used up become orphans."""
     from_source = forest.tree[p] == SOURCE
@@ -168,7 +167,7 @@ def _push(forest, p, amount):
         _orphan(forest, p)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _distance(forest, p, now):
     """Edges from p to its terminal, or FAR when its branch is cut off; marks the way so that it is not walked again."""
     q, edges = p, 0
@@ -193,7 +192,7 @@ def _distance(forest, p, now):
     return edges
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _adopt(forest, p, now):
     """Give the orphan p the parent nearest to the terminal, or set it free and make its children orphans."""
     mine = forest.tree[p]
@@ -219,7 +218,7 @@ def _adopt(forest, p, now):
                 _orphan(forest, q)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def minimum_cut(source, sink, right, down, cut):
     """Split a grid of pixels where the edges that connect its parts are cheapest.
 

@@ -7,11 +7,10 @@ types, and the caller allocates the outputs.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def compare(reference, new, overlap, inside, outside, sure, width, most, values, weights):
     """Differences between two pictures beside a seam, and how much each tells of a step in colour; means of four pixels, as ``pull``.
 
@@ -56,7 +55,7 @@ def compare(reference, new, overlap, inside, outside, sure, width, most, values,
             weights[i, j] = min(total, one)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def pull(values, weights, coarse, coarse_weights):
     """Halve a picture of which parts are known: weighted means of four, which are as sure as their sum, but never surer than 1.
 
@@ -85,7 +84,7 @@ def pull(values, weights, coarse, coarse_weights):
             coarse_weights[i, j] = min(total, np.float32(1))
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def push(coarse, values, weights):
     """Fill a picture from its half: what is not sure of a pixel comes from there, interpolated linearly.
 
@@ -116,7 +115,7 @@ def push(coarse, values, weights):
                     values[i, j, k] = weight * values[i, j, k] + rest * filled if weight > 0 else filled
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def enlarge_faded(coarse, owner, inside, longest, offset):
     """A picture enlarged twice, linearly, times one at a seam, falling to zero at the largest distance from it.
 
@@ -150,7 +149,7 @@ def enlarge_faded(coarse, owner, inside, longest, offset):
                 offset[i, j, k] = fade * (near * this + far * that)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def composite(layers, masks, inside, feather, offset, new, pixels, weight):
     """Two pictures as one, the reference fading out behind the seam.
 

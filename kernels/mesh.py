@@ -10,11 +10,10 @@ Nothing is checked: arrays must be contiguous and of the stated types and shapes
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def differ(origins, weights, slopes, columns, x, difference):
     """How far the meshes of two photos move points apart that they have in common, px of the second photo.
 
@@ -47,7 +46,7 @@ def differ(origins, weights, slopes, columns, x, difference):
         difference[n, 1] = by - (slopes[n, 1, 0] * ax + slopes[n, 1, 1] * ay)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def spread(origins, weights, slopes, columns, difference, x):
     """The transpose of ``differ``: add what differences at the points, (m, 2), ask of the unknowns, in and out."""
     for n in range(origins.shape[0]):
@@ -63,7 +62,7 @@ def spread(origins, weights, slopes, columns, difference, x):
                 x[j + 1] += w * by
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def add_points(origins, weights, slopes, columns, robust, band):
     """Add to the band what points, each of a weight in ``robust``, (m,), ask of either photo while the other one is held still."""
     for n in range(origins.shape[0]):
@@ -86,7 +85,7 @@ def add_points(origins, weights, slopes, columns, robust, band):
                         band[j + 1, away - 1] += w * xy
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def add_rows(nodes, values, band):
     """Add the normal equations of linear rules that want to be zero to a photo's band.
 
@@ -112,7 +111,7 @@ def add_rows(nodes, values, band):
                     band[j + 1, away - 1] += px * qy
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def factor_band(band):
     """Cholesky's factor of a symmetric positive definite band, (n, b), in its place."""
     # Here and below, loops go over slices from zero: only of such an index does Numba know that it is not negative, and vectorizes.
@@ -129,7 +128,7 @@ def factor_band(band):
                     later[d] -= share * below[d]
 
 
-@kernel(fastmath={"reassoc"})
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
 def solve_band(factor, x):
     """Solve with a factor of ``factor_band``; x, (n,), holds the right side and then the answer."""
     size, width = factor.shape
@@ -145,7 +144,7 @@ def solve_band(factor, x):
         x[j] = (x[j] - total) / factor[j, 0]
 
 
-@kernel(fastmath={"reassoc"})
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
 def multiply_band(band, x, product):
     """Add a symmetric band times x, (n,), to a product, (n,), in and out."""
     size, width = band.shape

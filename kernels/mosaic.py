@@ -7,11 +7,10 @@ those near it, without itself, symmetric. Nothing is checked: indices must be in
 """
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def _distance(a, b, most):
     """Squared distance, or some value of at least ``most`` where it is not below that."""
     total = np.float32(0.0)
@@ -23,7 +22,7 @@ def _distance(a, b, most):
     return total
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _insert(value, point, found, distances):
     """Put a point into a list sorted by distance, whose last entry falls out."""
     place = distances.shape[0] - 1
@@ -35,7 +34,7 @@ def _insert(value, point, found, distances):
     found[place] = point
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def nearest_tiles(cells, tiles, found, distances):
     """The tiles nearest to each cell, exactly.
 
@@ -67,7 +66,7 @@ def nearest_tiles(cells, tiles, found, distances):
                 _insert(value, point, found[cell], distances[cell])
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _near(chosen, rows, columns, cell, tile, offsets, ignored):
     """A cell near this one that shows the tile, other than ``ignored``: -1 for none, -2 for several."""
     row, column, seen = cell // columns, cell % columns, -1
@@ -82,7 +81,7 @@ def _near(chosen, rows, columns, cell, tile, offsets, ignored):
     return seen
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def assign_tiles(cells, tiles, found, distances, order, columns, offsets, most_uses, chosen, costs, uses):
     """Give the cells, in this order, the nearest tile that is not shown nearby and not used up.
 
@@ -113,7 +112,7 @@ def assign_tiles(cells, tiles, found, distances, order, columns, offsets, most_u
         uses[best] += 1
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def improve_tiles(cells, tiles, found, distances, order, columns, offsets, most_uses, chosen, costs, uses):
     """One round over all cells that makes the sum of distances smaller, in place; the number of changes.
 

@@ -6,14 +6,13 @@ Nothing is checked: arrays have the stated shapes and types, are contiguous, and
 from __future__ import annotations
 
 import numpy as np
-
-from compositor.kernels import kernel
+from numba import njit
 
 EQUAL, LEAST_ABSOLUTE, REDESCENDING = 0, 1, 2
 """Weights of residuals: all one; scale / |residual| beyond the scale; Geman and McClure's, which end by ignoring the farthest."""
 
 
-@kernel(error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def accumulate_ratios(light, radii, places, share, pairs, lenses, exposures, curves, shoulder, bends, weighting, scale, sums, residuals):
     """Compare all places that two photos show, and add up the normal equations of a Gauss-Newton step.
 

@@ -8,11 +8,10 @@ checked: arrays are contiguous float32 with the stated shapes, and the caller al
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def relax(right, down, anchor, wanted, x, first):
     """One sweep of Gauss and Seidel over the pixels of one colour of a chessboard, then over those of the other.
 
@@ -40,7 +39,7 @@ def relax(right, down, anchor, wanted, x, first):
                     x[i, j, k] = (wanted[i, j, k] + around) / whole
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def multiply(right, down, anchor, x, product):
     """A x, (h, w, 3) float32, into ``product``."""
     h, w = right.shape
@@ -58,7 +57,7 @@ def multiply(right, down, anchor, x, product):
                 product[i, j, k] = anchor[i, j] * here + (sideways + upright)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def gather_fours(fine, coarse):
     """Sums of two by two pixels of (h, w, 3) float32, fewer at the right and bottom, into (ceil(h / 2), ceil(w / 2), 3)."""
     h, w, _ = fine.shape
@@ -69,7 +68,7 @@ def gather_fours(fine, coarse):
                 coarse[i // 2, j // 2, k] += fine[i, j, k]
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def scatter_fours(coarse, fine):
     """Add every pixel of (ceil(h / 2), ceil(w / 2), 3) float32 to the two by two pixels of (h, w, 3) below it."""
     h, w, _ = fine.shape

@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
-from compositor.kernels import kernel
+from numba import njit
 
 NOWHERE = -1e4
 """Position of a canvas pixel that the photo does not see."""
@@ -24,7 +23,7 @@ COSINE_SERIES = tuple((-1.0) ** k / math.factorial(2 * k) for k in range(14))
 
 
 # error_model="numpy": with Python's, the check for a zero divisor keeps the loop from being vectorised (8 ns instead of 2 per pixel).
-@kernel(error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def locate_pixels(columns, rows, lens, map_x, map_y, valid):
     """Find the photo position of every pixel of a canvas rectangle whose projection is separable.
 
@@ -80,7 +79,7 @@ def locate_pixels(columns, rows, lens, map_x, map_y, valid):
     return low_x, high_x, low_y, high_y
 
 
-@kernel(error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def locate_angular_pixels(columns, rows, ahead, squares, lens, map_x, map_y, valid):
     """Find the photo position of every pixel of a canvas rectangle on which distance from the middle is the angle from straight ahead.
 
@@ -135,7 +134,7 @@ def locate_angular_pixels(columns, rows, ahead, squares, lens, map_x, map_y, val
     return low_x, high_x, low_y, high_y
 
 
-@kernel(error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def bend_places(pieces, still, frame, size, map_x, map_y, valid):
     """Move photo positions by the photo's mesh, a uniform cubic B-spline.
 

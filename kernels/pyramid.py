@@ -7,11 +7,10 @@ binomial 1 4 6 4 1. Nothing is checked: arrays are contiguous float32 with the s
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def shrink(source, target):
     """Blur an image and keep every second pixel: the next level of a Gaussian pyramid.
 
@@ -41,7 +40,7 @@ def shrink(source, target):
                 target[i, j, k - n] = (outer + four * inner + six * line[k + 2 * c]) * part
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _expand_rows(coarse, y, line):
     """Row y of the image twice as high as ``coarse`` (h, w * 3), into ``line``, ((w + 2) * 3): one pixel more at either end."""
     h, width = coarse.shape
@@ -61,7 +60,7 @@ def _expand_rows(coarse, y, line):
         line[width + 3 + k] = middle[width - 3 + k]
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def add_expanded(coarse, target):
     """Add an image, enlarged to twice its size, to another.
 
@@ -85,7 +84,7 @@ def add_expanded(coarse, target):
                 target[y, 2 * j + 1, k] += np.float32(0.5) * (line[n + 3] + line[n + 6])
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def add_band(fine, coarse, weight, total):
     """Add weight * (fine - enlarged coarse), one band of a Laplacian pyramid, to a sum of bands.
 

@@ -6,11 +6,10 @@ Nothing is checked: arrays must be contiguous and have the stated shapes.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def largest_rectangle(owner, first, heights, best):
     """Find the largest rectangle of pixels that have an owner, in one pass over the pixels; called with strip after strip of rows.
 

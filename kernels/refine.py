@@ -6,14 +6,13 @@ Nothing is checked: arrays must be contiguous and of the stated types, and the c
 from __future__ import annotations
 
 import numpy as np
-
-from compositor.kernels import kernel
+from numba import njit
 
 RADIUS = 8
 SIDE = 2 * RADIUS + 1
 
 
-@kernel(error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def refine_points(first, second, points, found, affine, rounds, score):
     """Move points of the second picture to where the patches around points of the first one fit best.
 

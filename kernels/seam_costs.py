@@ -21,14 +21,13 @@ its left, and a label must name a photo that has the pixel.
 import math
 
 import numpy as np
-
-from compositor.kernels import kernel
+from numba import njit
 
 UNITS = 10_000.0
 UNKNOWN = 1.0  # at least sqrt(3) / 2, see above
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _locate(frames, depths, photo, y, x, columns):
     """Where the photo's pixel at (y, x) of the canvas lies in the flat arrays, or -1."""
     left = x - frames[photo, 1]
@@ -41,12 +40,12 @@ def _locate(frames, depths, photo, y, x, columns):
     return at if depths[at] > 0.0 else np.int64(-1)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _between(colours, i, j):
     return math.sqrt((colours[i, 0] - colours[j, 0]) ** 2 + (colours[i, 1] - colours[j, 1]) ** 2 + (colours[i, 2] - colours[j, 2]) ** 2)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _pair_cost(colours, a_p, a_q, b_p, b_q, weights):
     """Cost of a seam between neighbours p and q of two photos, given where their pixels lie; even, so that its half is whole."""
     cost = weights[0]
@@ -60,7 +59,7 @@ def _pair_cost(colours, a_p, a_q, b_p, b_q, weights):
     return 2 * math.ceil(cost * (UNITS / 2))
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def deepest_photo(depths, frames, deepest, labels):
     """Give every pixel to the photo in which it lies deepest, the first of several.
 
@@ -86,7 +85,7 @@ def deepest_photo(depths, frames, deepest, labels):
                     labels[y, x] = photo
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def refine_labels(coarse, depths, frames, labels):
     """Take over the owners found on a canvas of half the size, where these photos have the pixel.
 
@@ -106,7 +105,7 @@ def refine_labels(coarse, depths, frames, labels):
                 labels[y, x] = photo
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def near_seams(labels, wraps, radius, near):
     """Mark the pixels within some distance of a seam.
 
@@ -137,7 +136,7 @@ def near_seams(labels, wraps, radius, near):
                             near[j, i] = True
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def contested_box(photo, depths, frames, labels, allowed, box):
     """Find the part of a photo's frame that holds all pixels it may take from others.
 
@@ -163,7 +162,7 @@ def contested_box(photo, depths, frames, labels, allowed, box):
                 box[1], box[3] = min(box[1], row), max(box[3], row + 1)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _link(photo, y, x, v, u, colours, depths, frames, labels, allowed, weights, ends):
     """Capacity between two neighbours; ``ends`` receives the cost of taking minus that of leaving each one.
 
@@ -203,7 +202,7 @@ def _link(photo, y, x, v, u, colours, depths, frames, labels, allowed, weights, 
     return 0
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def expansion_graph(photo, colours, depths, frames, costs, labels, allowed, wraps, weights, box, source, sink, right, down):
     """Fill the capacities of the cut that decides which pixels a photo takes: those on the source's side.
 
@@ -264,7 +263,7 @@ def expansion_graph(photo, colours, depths, frames, costs, labels, allowed, wrap
             sink[row, column] = max(0, sink[row, column])
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def apply_expansion(photo, frames, box, cut, labels, stale):
     """Hand the pixels of the cut to a photo, and mark the photos that see a change.
 
@@ -293,7 +292,7 @@ def apply_expansion(photo, frames, box, cut, labels, stale):
                     stale[other] = left <= frames[other, 3] + 1 and 0 <= top <= frames[other, 4] + 1
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def seam_energy(colours, depths, frames, costs, labels, wraps, weights):
     """Energy of a labelling; the parameters are described at the top of the file.
 

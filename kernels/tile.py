@@ -6,11 +6,10 @@ Nothing is checked: arrays have the stated shapes and types, and the caller allo
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def grade(pixels, table, graded):
     """Replace every value by its entry in a table.
 
@@ -30,7 +29,7 @@ def grade(pixels, table, graded):
             graded[i, j, 2] = blue[pixels[i, j, 2]]
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def grade_floats(pixels, table, graded):
     """Replace every value by what a table says of it, interpolating; beyond its ends its first and last slopes go on.
 
@@ -54,7 +53,7 @@ def grade_floats(pixels, table, graded):
                 graded[i, j, k] = low + (position - np.float32(index)) * (table[k, index + 1] - low)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _burnt_share(pixels, i, j, burnt, white, around):
     """How much of a pixel is burnt out, 0..1: less where its neighbours, as many to each side as ``around`` says, are burnt out less."""
     h, w, _ = pixels.shape
@@ -73,7 +72,7 @@ def _burnt_share(pixels, i, j, burnt, white, around):
     return own * (total / np.float32(count))
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, around, graded):
     """Replace every value by what a stack of tables says of it, interpolating between the two tables around its place in the stack.
 
@@ -119,7 +118,7 @@ def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, aroun
                     graded[i, j, k] += lacking * share
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def grade_values_by_radius(pixels, places, table, white, limit, burnt, brightest, around, graded):
     """The same for values between which the tables are interpolated too; beyond their ends their first and last slopes go on.
 
@@ -163,7 +162,7 @@ def grade_values_by_radius(pixels, places, table, white, limit, burnt, brightest
                     graded[i, j, k] += lacking * part
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
     """Give every pixel of a tile to a photo, along smooth seams between the labels of a reduced canvas.
 
@@ -209,7 +208,7 @@ def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
                 _choose(names, sums, position, photos, valid, i, j, owner, weight_owner)
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _choose(names, sums, position, photos, valid, i, j, owner, weight_owner):
     """One pixel of ``choose_owners``, from its four labels and their weights."""
     best_valid, best_any = np.float32(0), np.float32(0)
@@ -234,7 +233,7 @@ def _choose(names, sums, position, photos, valid, i, j, owner, weight_owner):
     weight_owner[i, j] = who_valid if who_valid >= 0 else who_any
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def place(pixels, top, left, owner, photo, picture):
     """Copy a photo's pixels to where it is the owner.
 
@@ -256,7 +255,7 @@ def place(pixels, top, left, owner, photo, picture):
                     picture[top + i, left + j, k] = pixels[i, j, k]
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def compare(pixels, valid, frame, picture, owner, weight_owner, photo, difference, weight):
     """Difference of a photo from a picture, zero where either is empty, and the photo's share, in a part of a tile.
 
@@ -294,7 +293,7 @@ def compare(pixels, valid, frame, picture, owner, weight_owner, photo, differenc
                     difference[i, j, k] = 0
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def finish(picture, owner, frame, correction, taps, white, target, owner_target):
     """Add a smooth correction to a part of a tile, round it and store it; pixels without owner become zero.
 
@@ -353,7 +352,7 @@ def finish(picture, owner, frame, correction, taps, white, target, owner_target)
                     out[3 * j] = out[3 * j + 1] = out[3 * j + 2] = 0
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def _widen(correction, taps, wide):
     """Enlarge the rows of a correction (m, n, 3) sideways, from its pixel 1 on, into (m, w * 3)."""
     factor = taps.shape[0]

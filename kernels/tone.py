@@ -6,11 +6,10 @@ Nothing is checked: arrays have the stated shapes and types, and the caller allo
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compositor.kernels import kernel
 
-
-@kernel
+@njit(cache=True, nogil=True)
 def average_cells(first, second, overlap, side, black, white, means):
     """Means of two pictures over square cells that both show in full and neither burns out.
 
@@ -59,7 +58,7 @@ def average_cells(first, second, overlap, side, black, white, means):
     return count
 
 
-@kernel
+@njit(cache=True, nogil=True)
 def change_tone(pixels, valid, matrix, curves, out):
     """Mix a picture's channels and bend each by a curve of straight pieces, which goes on straight beyond its ends.
 
