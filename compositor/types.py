@@ -26,6 +26,7 @@ __all__ = [
     "Photo",
     "Pixels",
     "Progress",
+    "shrink_to",
 ]
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
@@ -66,6 +67,12 @@ class Decoder(Protocol):
 
     def __call__(self, shrink: int) -> Decoded:  # noqa: D102
         ...
+
+
+def shrink_to(size: tuple[int, int], pixels: float) -> int:
+    """The largest of 1, 2, 4 and 8 by which a photo of this width and height can be shrunk and still have so many pixels, if it has."""
+    factor = math.sqrt(min(1.0, pixels / (size[0] * size[1])))
+    return next(shrink for shrink in (8, 4, 2, 1) if shrink == 1 or shrink * factor <= 1.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,17 +125,19 @@ class Photo:
         """The photo's pixels at full size."""
         return self.decode(1)
 
-    def reduced(self, megapixels: float) -> Decoded:
+    def reduced(self, megapixels: float, *, gray: bool = False) -> Decoded:
         """The photo shrunk to at most ``megapixels``, decoded small where the format allows it.
 
-        A photo that is smaller already comes back at full size. Area averaging, so nothing aliases.
+        A photo that is smaller already comes back at full size. Area averaging, so nothing aliases. With ``gray`` the pixels are its
+        luma, (h, w): a third of the work.
         """
         import cv2
 
         w, h = self.size
         factor = math.sqrt(min(1.0, megapixels * 1e6 / (w * h)))
-        shrink = next(s for s in (8, 4, 2, 1) if s == 1 or s * factor <= 1.0)
-        decoded = self.decode(shrink)
+        decoded = self.decode(shrink_to(self.size, megapixels * 1e6))
+        if gray:
+            decoded = dataclasses.replace(decoded, pixels=cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY))
         have_h, have_w = decoded.pixels.shape[:2]
         new_w, new_h = max(1, round(w * factor)), max(1, round(h * factor))
         if new_w >= have_w and new_h >= have_h:

@@ -22,6 +22,7 @@ from compositor.images.formats import FIRST_BYTES, find_format
 from compositor.images.limits import check_claim, check_size
 from compositor.images.metadata import camera_key, exposure_prior, focal_prior, read_exif
 from compositor.images.samples import QUARTERS, Header, Samples, mask_of, reduce_area, soft_alpha, turn, turn_upright, upright_size
+from compositor.images.small import keep_small_pictures
 from compositor.types import Decoded, Photo
 
 __all__ = ["Source", "open_photo", "open_photos", "open_source", "photo_from_array", "photo_names", "read_mask"]
@@ -72,6 +73,8 @@ def open_photos(sources: Iterable[Source], *, all_needed: bool = False) -> tuple
                 raise ReadError(f"{name}: {reason}", path=error.path) from error
             left_out.append((name, reason))
             logger.warning("%s: %s; it is left out", name, reason)
+    in_files = {photo.name: photo for photo in keep_small_pictures([p for p in photos if isinstance(p.decode, FileDecoder)])}
+    photos = [in_files.get(photo.name, photo) for photo in photos]
     return to_common_depth(to_common_profile(photos)), left_out
 
 

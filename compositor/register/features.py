@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compositor.errors import ReadError
 from compositor.options import LEARNED, RegisterOptions
-from compositor.types import Decoded, Features, Photo
+from compositor.types import Features, Photo
 
 __all__ = ["Picture", "detect_features", "features_of", "read_picture"]
 
@@ -50,11 +50,13 @@ def read_picture(photo: Photo, options: RegisterOptions) -> Picture:
     ReadError
         The photo's pixels cannot be decoded, or a mask hides all of them.
     """
-    decoded = photo.reduced(options.registration_megapixels)
+    colors = options.features in LEARNED
+    decoded = photo.reduced(options.registration_megapixels, gray=not colors)
     if decoded.mask is not None and not decoded.mask.any():
         raise ReadError(f"{photo.name}: its mask leaves nothing to recognise; let it show more")
-    colors = stretched(decoded.pixels, decoded.mask) if options.features in LEARNED else None
-    return Picture(detector_gray(decoded), decoded.mask, decoded.scale, decoded.offset, colors)
+    gray = cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY) if colors else decoded.pixels
+    looks = stretched(decoded.pixels, decoded.mask) if colors else None
+    return Picture(stretched(gray, decoded.mask), decoded.mask, decoded.scale, decoded.offset, looks)
 
 
 def detect_features(picture: Picture, options: RegisterOptions) -> Features:
@@ -100,11 +102,6 @@ def shrunk(
     if bytes_mask is not None:
         bytes_mask = np.asarray(cv2.resize(bytes_mask, size, interpolation=cv2.INTER_AREA) == 255, np.uint8) * 255
     return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8), bytes_mask
-
-
-def detector_gray(decoded: Decoded) -> NDArray[np.uint8]:
-    """The 8-bit gray picture that detectors work on; deep pixels are stretched between their darkest and brightest."""
-    return stretched(cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY), decoded.mask)
 
 
 def stretched(pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:

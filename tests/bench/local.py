@@ -37,10 +37,10 @@ from compositor.geometry.views import ray_directions, see
 from compositor.images import open_photo, write_image
 from compositor.options import ComposeOptions, RegisterOptions
 from compositor.register import least_squares
-from compositor.register.features import detector_gray
+from compositor.register.features import stretched
 from compositor.register.lines import join_pieces, line_bending
 from compositor.registration import Registration
-from compositor.types import Camera
+from compositor.types import Camera, Decoded
 
 Floats = NDArray[np.float64]
 Truth = Callable[[str, str], tuple[Floats, Floats]]
@@ -108,9 +108,14 @@ def used_paths(registration: Registration, paths: list[str]) -> list[str]:
     return [by_name[camera.name] for camera in registration.cameras]
 
 
+def gray_of(decoded: Decoded) -> NDArray[np.uint8]:
+    """A photo's luma in 8 bits."""
+    return stretched(cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY), decoded.mask)
+
+
 def other_lines(path: str) -> Floats:
     """Straight lines of a photo, (n, 2, 2), px, by another detector (von Gioi et al. 2012) than the meshes are told of."""
-    gray = detector_gray(open_photo(path).full())
+    gray = gray_of(open_photo(path).full())
     side = max(gray.shape)
     factor = min(1.0, 1300 / side)
     gray = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
@@ -130,7 +135,7 @@ def difference(registration: Registration, paths: list[str]) -> float:
     sheet, layers = Sheet.of(plan_canvas(bare, ComposeOptions())), []
     for camera, path in zip(registration.cameras, used_paths(registration, paths), strict=True):
         decoded = open_photo(path).full()
-        decoded = dataclasses.replace(decoded, pixels=cv2.cvtColor(detector_gray(decoded), cv2.COLOR_GRAY2RGB))
+        decoded = dataclasses.replace(decoded, pixels=cv2.cvtColor(gray_of(decoded), cv2.COLOR_GRAY2RGB))
         places = locate(camera, decoded, sheet, Box(0, 0, *sheet.canvas.size))
         pixels, valid = draw(camera, decoded, places, grading=None, smooth=True)
         layers.append((pixels[..., 0], valid))

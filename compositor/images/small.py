@@ -1,0 +1,83 @@
+"""Small pictures of a set's photos, made of those that registration decodes, so that planning need not decode the files again.
+
+However little of a JPEG is wanted, all its codes have to be read for it, and other files are decoded whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from compositor.images.samples import reduce_area
+from compositor.types import Decoded, Decoder, Photo, shrink_to
+
+__all__ = ["keep_small_pictures"]
+
+LOOKED_AT = 1.3e6
+"""Pixels at which registration looks at a photo, unless it is told otherwise; then the small picture is only dearer."""
+PLANNED = 0.15e6
+"""Pixels at which a photo is planned, about; for other sizes its file is decoded."""
+MOST_KEPT = 128e6
+"""Bytes that a set's small pictures may have; where they would have more, none is kept."""
+
+
+@dataclasses.dataclass(eq=False)
+class SmallPictureKeeper:
+    """Decodes a photo; its small picture, at 1/``small``, is made of that at 1/``looked_at``.
+
+    It is the same whether it was kept when that was decoded or has to be made.
+
+    Parameters
+    ----------
+    decode : Decoder
+    looked_at, small : int
+        The first is less than the second.
+    keeps : bool
+        Whether to keep the small picture until it is asked for.
+    """
+
+    decode: Decoder
+    looked_at: int
+    small: int
+    keeps: bool
+    kept: Decoded | None = None
+
+    def __call__(self, shrink: int) -> Decoded:
+        """The photo at 1/shrink, shrink being 1, 2, 4 or 8."""
+        if shrink == self.small:
+            kept, self.kept = self.kept, None
+            return kept or self._smaller(self.decode(self.looked_at))
+        decoded = self.decode(shrink)
+        if self.keeps and shrink == self.looked_at:
+            self.kept = self._smaller(decoded)
+        return decoded
+
+    def _smaller(self, decoded: Decoded) -> Decoded:
+        """The small picture, by area averaging."""
+        pixels, mask = reduce_area(decoded.pixels, decoded.mask, self.small // self.looked_at)
+        x, y = (new / old for new, old in zip(pixels.shape[1::-1], decoded.pixels.shape[1::-1], strict=True))
+        scale, offset = (decoded.scale[0] * x, decoded.scale[1] * y), (decoded.offset[0] * x, decoded.offset[1] * y)
+        return Decoded(pixels, mask, scale, offset)
+
+
+def keep_small_pictures(photos: Sequence[Photo]) -> list[Photo]:
+    """Photos that keep their small pictures between registration and planning, and decode to the same where they keep none.
+
+    Parameters
+    ----------
+    photos : sequence of Photo
+        All of a set that are in files.
+
+    Returns
+    -------
+    list of Photo
+    """
+    small = [min(8, 1 << max(0, round(math.log2(math.prod(photo.size) / PLANNED) / 2))) for photo in photos]
+    needed = sum(3 * photo.dtype.itemsize * math.prod(photo.size) / shrink**2 for photo, shrink in zip(photos, small, strict=True))
+    return [
+        dataclasses.replace(photo, decode=SmallPictureKeeper(photo.decode, looked_at, shrink, needed <= MOST_KEPT))
+        if (looked_at := shrink_to(photo.size, LOOKED_AT)) < shrink
+        else photo
+        for photo, shrink in zip(photos, small, strict=True)
+    ]
