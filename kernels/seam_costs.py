@@ -289,7 +289,8 @@ def apply_expansion(photo, frames, box, cut, labels, stale):
                 if not stale[other] and other != photo:
                     left = (x - frames[other, 1] + columns + 1) % columns
                     top = y - frames[other, 2] + 1
-                    stale[other] = left <= frames[other, 3] + 1 and 0 <= top <= frames[other, 4] + 1
+                    if left <= frames[other, 3] + 1 and 0 <= top <= frames[other, 4] + 1:
+                        stale[other] = True  # never back to false: photos that do not touch may mark others at the same time
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -81,6 +82,21 @@ def test_large_canvases_keep_what_small_ones_promise(generator, wraps):
     assert owners_have_their_pixels(labels, photos, size)
     assert seam_cost(photos, labels, wraps=wraps) < seam_cost(photos, find_seams(photos, size, wraps=wraps, method="voronoi"), wraps=wraps)
     assert (labels == find_seams(photos, size, wraps=wraps, method="graphcut")).all()
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32), st.booleans())
+def test_the_result_does_not_depend_on_how_many_photos_are_worked_on_at_a_time(seed, wraps):
+    generator, size = np.random.default_rng(seed), (90, 40)
+    photos = []
+    for x, y in itertools.product(range(0, 90, 15), (0, 18)):  # neighbours overlap, others touch, or stay a pixel apart
+        w, h = (int(side) for side in generator.integers(14, 20, 2))
+        w = w if wraps else min(w, 90 - x)
+        pixels = generator.random((h, w, 3), np.float32) * generator.choice([0.05, 1.0])
+        photos.append(Warped(pixels.astype(np.float32), np.ones((h, w), bool), (x, y)))
+    alone = find_seams(photos, size, wraps=wraps, method="graphcut")
+    with ThreadPoolExecutor(4) as pool:
+        assert (find_seams(photos, size, wraps=wraps, method="graphcut", pool=pool) == alone).all()
 
 
 def test_voronoi_splits_two_halves_in_the_middle():

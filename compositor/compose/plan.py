@@ -120,7 +120,7 @@ def make_plan(
         from compositor.compose.wishes import grant_wishes
 
         to_cut = grant_wishes(warped, wishes, reduced)
-    labels = find_seams(to_cut, (width, height), wraps=reduced.wraps, method=options.seams)
+    labels = find_seams(to_cut, (width, height), wraps=reduced.wraps, method=options.seams, pool=pool)
     labels = spread_labels(labels, reduced.wraps)
     levels, bands, correction, shares, offsets = factor.bit_length() - 1, 0, None, None, None
     if options.blend == "multiband":

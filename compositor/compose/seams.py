@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import cv2
 import numpy as np
@@ -61,7 +62,9 @@ class _Layers:
     weights: NDArray[np.float64]
 
 
-def find_seams(warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, method: SeamMethod) -> NDArray[np.int16]:
+def find_seams(
+    warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, method: SeamMethod, pool: Executor | None = None
+) -> NDArray[np.int16]:
     """Decide which photo owns each pixel of the canvas.
 
     Parameters
@@ -74,6 +77,8 @@ def find_seams(warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, 
         The right edge of the canvas continues at the left one.
     method : «graphcut» or «voronoi»
         Along pixels where the photos agree, or where they lie equally deep inside both photos.
+    pool : Executor, optional
+        Works on photos that do not touch at the same time. The result does not depend on it.
 
     Returns
     -------
@@ -88,14 +93,14 @@ def find_seams(warped: Sequence[Warped], size: tuple[int, int], *, wraps: bool, 
     labels = _deepest(smallest, small_photos)
     if method == "voronoi":
         return labels
-    _expand(smallest, labels, np.ones(smallest.shape, np.bool_), SWEEPS)
+    _expand(smallest, labels, np.ones(smallest.shape, np.bool_), SWEEPS, pool)
     for level_size, photos in reversed(levels):
         layers = _layers(level_size, photos, wraps)
         coarse, labels = labels, _deepest(layers, photos)
         seam_costs.refine_labels(coarse, layers.depths, layers.frames, labels)
         near = np.zeros(layers.shape, np.bool_)
         seam_costs.near_seams(labels, wraps, BAND, near)
-        _expand(layers, labels, near, 1)
+        _expand(layers, labels, near, 1, pool)
     return labels
 
 
@@ -216,14 +221,36 @@ def _deepest(layers: _Layers, photos: Sequence[Warped]) -> NDArray[np.int16]:
     return labels
 
 
-def _expand(layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool_], sweeps: int) -> None:
+def _expand(layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool_], sweeps: int, pool: Executor | None) -> None:
     """Let every photo in turn take what lowers the energy, unless nothing changed within its frame since its last turn."""
     stale = np.ones(len(layers.frames), np.bool_)
+    turns = _apart(layers.frames, layers.shape[1])
+
+    def expand(photo: int) -> None:
+        if stale[photo]:
+            stale[photo] = False
+            _expand_photo(photo, layers, labels, allowed, stale)
+
     for _ in range(sweeps):
-        for photo in range(len(stale)):
-            if stale[photo]:
-                stale[photo] = False
-                _expand_photo(photo, layers, labels, allowed, stale)
+        for together in turns:
+            list(pool.map(expand, together) if pool and len(together) > 1 else map(expand, together))
+
+
+def _apart(frames: NDArray[np.int64], width: int) -> list[list[int]]:
+    """Photos in groups whose frames neither overlap nor touch each other, so that none sees what another of its group takes."""
+    left, top, across, down = (frames[:, k] for k in range(1, 5))
+    behind = (left[None] - left[:, None]) % width  # from each photo's left edge on to the other's, round the canvas
+    beside = (behind <= across[:, None]) | (across[None] >= behind.T)
+    above = top[None] - top[:, None]
+    touching = beside & (above <= down[:, None]) & (down[None] >= above.T)
+    groups: list[list[int]] = []
+    for photo in range(len(frames)):
+        group = next((group for group in groups if not touching[photo, group].any()), None)
+        if group is None:
+            groups.append([photo])
+        else:
+            group.append(photo)
+    return groups
 
 
 def _expand_photo(photo: int, layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool_], stale: NDArray[np.bool_]) -> None:
