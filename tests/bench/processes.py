@@ -2,8 +2,9 @@
 
 Prints a Markdown table with a row for every command: photos used of given, medians of wall and CPU seconds and of the peak memory of the
 process tree (PSS, sampled, in runs of their own, since sampling slows down what it looks at), medians of the pairwise ratios to the first
-command, the wall time of the first run, which no median counts, exit codes, and the command with its options. Where the first command did
-not use every photo in every run it is no reference: the ratios stand in brackets and a line says so.
+command, the CPU time as a multiple of what nobody can do without, decoding the photos and encoding the command's picture once (printed
+below the table), the wall time of the first run, which no median counts, exit codes, and the command with its options. Where the first
+command did not use every photo in every run it is no reference: the ratios stand in brackets and a line says so.
 
 Without photos a row of six is rendered.
 """
@@ -13,10 +14,12 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+import cv2
 from measure import OPENCV, OURS, Commands, Outcome, named_commands, run_command
 from scenes import SCENES, photos_in, render_set
 from tables import print_heading, print_row, short
@@ -48,7 +51,8 @@ def processes(commands: Commands, runs: int, cold: bool, timeout: float, photos:
             # Every other turn backwards, so that none always follows the same one.
             for name, words in list(commands.items())[:: -1 if turn % 2 else 1]:
                 outcomes[name].append(run_twice(words, Path(folder, f"{name}.jpg"), given, timeout=timeout, environment=environment))
-    print_table(commands, outcomes, kernels="compiled in it" if cold else "as they were")
+        floors = {name: floor_seconds(given, Path(folder, f"{name}.jpg")) for name in commands}
+        print_table(commands, outcomes, floors, kernels="compiled in it" if cold else "as they were")
 
 
 def run_twice(words: list[str], out: Path, photos: Sequence[str], *, timeout: float, environment: Mapping[str, str]) -> Outcome:
@@ -59,13 +63,28 @@ def run_twice(words: list[str], out: Path, photos: Sequence[str], *, timeout: fl
     return dataclasses.replace(timed, memory=watched.memory, code=timed.code or watched.code)
 
 
-def print_table(commands: Commands, outcomes: dict[str, list[Outcome]], *, kernels: str) -> None:
+def floor_seconds(photos: Sequence[str], picture: Path) -> float:
+    """CPU seconds of decoding photos and encoding a picture, on one thread, by OpenCV; the median of three times."""
+    cv2.setNumThreads(1)
+    made = cv2.imread(str(picture))
+    if made is None:
+        return float("nan")
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        for photo in photos:
+            cv2.imread(photo)
+        cv2.imencode(".jpg", made, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        taken.append(time.process_time() - began)
+    return statistics.median(taken)
+
+
+def print_table(commands: Commands, outcomes: dict[str, list[Outcome]], floors: Mapping[str, float], *, kernels: str) -> None:
     """A row for every command, and whether its first is a reference."""
     reference = next(iter(outcomes))
     fair = all(outcome.whole for outcome in outcomes[reference])
-    columns = (
-        f"run, used of given, wall s, CPU s, memory MB, wall ratio, CPU ratio, memory ratio, first run s (kernels {kernels}), exit, command"
-    )
+    figures = "wall s, CPU s, memory MB, wall ratio, CPU ratio, memory ratio, CPU in floors"
+    columns = f"run, used of given, {figures}, first run s (kernels {kernels}), exit, command"
     print_row(*columns.split(", "), header=True)
     for name, (first, *later) in outcomes.items():
         medians = [statistics.median(getattr(outcome, figure) for outcome in later) for figure in FIGURES]
@@ -74,10 +93,12 @@ def print_table(commands: Commands, outcomes: dict[str, list[Outcome]], *, kerne
             used_of_given([first, *later]),
             *(f"{median:.{digits}f}" for median, digits in zip(medians, (2, 2, 0), strict=True)),
             *(f"{ratio:.2f}" if fair else f"({ratio:.2f})" for ratio in ratios(later, outcomes[reference][1:])),
+            f"{medians[1] / floors[name]:.1f}",
             f"{first.wall:.2f}",
             distinct("out of time" if outcome.code is None else outcome.code for outcome in (first, *later)),
             short(commands[name]),
         )
+    print("\nDecoding the photos and encoding the picture alone, CPU s: " + ", ".join(f"{name} {s:.2f}" for name, s in floors.items()))
     if not fair:
         print(f"\n{reference} used {used_of_given(outcomes[reference])} photos: no reference.")
 
