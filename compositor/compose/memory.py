@@ -16,7 +16,7 @@ from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canva
 from compositor.compose.layers import Refine
 from compositor.compose.small import plan_box
 from compositor.compose.surroundings import MOST_BYTES, MOST_OPEN, most_kept
-from compositor.compose.tiles import TILE
+from compositor.compose.tiles import MARGIN, tile_side
 from compositor.compose.warp import Box
 from compositor.compose.windows import LARGEST
 from compositor.errors import LimitError
@@ -133,9 +133,10 @@ def estimate_memory(
         plan += 4 * sum(areas)  # what is wanted, and the masks without it, once more in halves
     workers = options.threads or os.cpu_count() or 1
     # Its pieces, the source pixels, picture, pyramids or sums.
-    tile = (TILE + 8 * factor) ** 2 * (96 if options.blend == "feather" else 80)
+    side = tile_side(factor)
+    tile = (side + 2 * MARGIN * factor) ** 2 * (96 if options.blend == "feather" else 80)
     # Those of the tiles at work come on top of those that are held for tiles to come, and one is being decoded.
-    photos = (holding.photos + workers if holding.photos else most_at_once(boxes, reduced.size, TILE // factor)) + 1
+    photos = (holding.photos + workers if holding.photos else most_at_once(boxes, reduced.size, side // factor)) + 1
     panorama = 0 if holding.on_disk else width * height * (3 * depth + 2)
     # A photo that is being decoded exists twice, as its file has it and as RGB; each worker of the plan decodes one. What is wanted of a
     # photo is decoded from a mask: as gray, as yes or no and as a picture.

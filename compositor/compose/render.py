@@ -22,7 +22,7 @@ from compositor.compose.opened import Opened, open_for
 from compositor.compose.plan import Plan
 from compositor.compose.shelf import Shelf
 from compositor.compose.strips import seam_strips
-from compositor.compose.tiles import TILE, Tile, cut_tiles, in_order
+from compositor.compose.tiles import Tile, cut_tiles, in_order
 from compositor.compose.warp import Box, Sheet, draw, locate
 from compositor.encoding import full_scale
 from compositor.kernels.tile import choose_owners, compare, finish, place
@@ -66,7 +66,7 @@ def render(
     pool: Executor,
     progress: Progress,
     *,
-    side: int = TILE,
+    side: int | None = None,
     holding: Holding = Holding(),  # noqa: B008 - a constant
     let_go: Callable[[int, Future[Opened]], object] | None = None,
 ) -> tuple[Pixels | Spool, Owners | Spool]:
@@ -82,7 +82,7 @@ def render(
         Takes up work in the order in which it is handed in.
     progress : Progress
         Told of every tile.
-    side : int
+    side : int, optional
         Side of a tile, canvas pixels. The result does not depend on it.
     holding : Holding
         Whether the panorama is held in memory, and how many photos are. The result does not depend on it.

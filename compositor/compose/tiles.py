@@ -14,10 +14,12 @@ from compositor.compose.needs import Need
 from compositor.compose.plan import Plan
 from compositor.compose.warp import Box
 
-__all__ = ["TILE", "Tile", "cut_tiles", "in_order"]
+__all__ = ["MARGIN", "Tile", "cut_tiles", "in_order", "tile_side"]
 
-TILE = 512
-"""Side of a tile, canvas pixels."""
+LEAST, MARGINS = 512, 8
+"""Sides of a tile: so many canvas pixels at least, and at least so many times the margin around it."""
+MARGIN = 4
+"""Reduced pixels that fine bands reach beyond a tile."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,14 +41,19 @@ class Tile:
     pieces: dict[int, Box]
 
 
-def cut_tiles(plan: Plan, side: int = TILE) -> list[Tile]:
+def tile_side(factor: int) -> int:
+    """The side of a tile, canvas pixels, by how many of them make a reduced pixel."""
+    return max(LEAST, MARGINS * MARGIN * factor)
+
+
+def cut_tiles(plan: Plan, side: int | None = None) -> list[Tile]:
     """Cut a canvas into tiles, left to right, top to bottom.
 
     Parameters
     ----------
     plan : Plan
-    side : int
-        Of a tile, canvas pixels; rounded up to whole pixels of the reduced canvas.
+    side : int, optional
+        Of a tile, canvas pixels; rounded up to whole pixels of the reduced canvas. By default as ``tile_side`` says.
 
     Returns
     -------
@@ -54,8 +61,8 @@ def cut_tiles(plan: Plan, side: int = TILE) -> list[Tile]:
         Those that some photo may reach.
     """
     factor, (width, height) = plan.factor, plan.canvas.size
-    side = -(-side // factor) * factor
-    margin = 4 * factor if plan.bands > 0 else 0
+    side = -(-(side or tile_side(factor)) // factor) * factor
+    margin = MARGIN * factor if plan.bands > 0 else 0
     tiles = []
     for top in range(0, height, side):
         for left in range(0, width, side):
