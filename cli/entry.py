@@ -117,8 +117,10 @@ def start_lean() -> None:
     """Spare the work that only longer lives repay; a third of a second.
 
     Loading its first kernel, Numba imports SciPy's linear algebra, for calls that no kernel here makes; it does without where there
-    is none. And imports make so many objects that the collector looks for garbage among them again and again, in vain.
+    is none. And imports make so many objects that the collector looks for garbage among them again and again, in vain. NumPy's linear
+    algebra would start threads that nothing here asks for work (``threads.limit_threads``).
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
     gc.set_threshold(100_000)
 

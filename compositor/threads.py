@@ -26,11 +26,12 @@ _blocks: list[_Block] = []
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Let OpenCV and the linear algebra use ``count`` threads inside the block; 0 means one per core.
+    """Let OpenCV use ``count`` threads inside the block; 0 means one per core.
 
-    Numba needs no limit: every kernel runs on the thread that calls it, and the stages call kernels from as many. A block within another
-    gives back the outer one's limit when it ends. The limit is the whole process's: of several blocks at a time, of whichever threads,
-    the last to begin decides, and when all have ended there is what was there before the first.
+    The linear algebra uses one: its last bits depend on how many it has, and those that wait for work wait in a loop. Numba needs no
+    limit: every kernel runs on the thread that calls it, and the stages call kernels from as many. A block within another gives back the
+    outer one's limit when it ends. The limit is the whole process's: of several blocks at a time, of whichever threads, the last to begin
+    decides, and when all have ended there is what was there before the first.
     """
     import cv2
     from threadpoolctl import threadpool_limits
@@ -39,7 +40,7 @@ def limit_threads(count: int) -> Iterator[None]:
     block = _Block(ExitStack())
     with _lock:
         block.before.callback(cv2.setNumThreads, cv2.getNumThreads())
-        block.before.enter_context(threadpool_limits(wanted))
+        block.before.enter_context(threadpool_limits({"blas": 1, "openmp": wanted}))
         cv2.setNumThreads(wanted)
         _blocks.append(block)
     try:
