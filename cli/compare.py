@@ -11,7 +11,7 @@ from compositor.cli.console import Console, console_options, named
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
 from compositor.cli.photos import find_photos, require_photos
-from compositor.errors import OptionError, ReadError
+from compositor.errors import OptionError, ReadError, counted
 from compositor.options import CompareOptions
 from compositor.threads import limit_threads
 
@@ -95,8 +95,8 @@ def compare_folders(console: Console, first: str, second: str, options: CompareO
         rows.append(told.numbers * np.sqrt(told.numbers.shape[1]))  # numbers of about one, as the kernel takes them
         if (few := len(told.numbers)) < LEAST:
             raise (OptionError if few else ReadError)(
-                f"{few} of {few + len(told.left_out)} pictures in folder {printable(folder)} can be read, at least {LEAST} are needed; "
-                "give a folder with more"
+                f"{few} of {counted(few + len(told.left_out), 'picture')} in folder {printable(folder)} can be read, "
+                f"at least {LEAST} are needed; give a folder with more"
             )
     features = rows[0].shape[1]
     frechet, covered = frechet_distance(*rows, seed=options.seed), coverage(*rows)

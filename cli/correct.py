@@ -14,7 +14,7 @@ from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs, refuse_inputs
 from compositor.cli.photos import find_photos, photo_arguments, require_photos
 from compositor.cli.report import light_fields
-from compositor.errors import OutputError, first_names
+from compositor.errors import OutputError, counted, first_names
 from compositor.options import JPEG_QUALITY, CorrectOptions
 
 EXAMPLES = """\b
@@ -93,7 +93,7 @@ def correct(
     if unchanged:
         logger.warning("nothing is known that would correct %s; written unchanged", first_names(unchanged))
     left_out += console.left_out
-    console.say(f"{folder}: {len(corrected)} of {len(corrected) + len(left_out)} photos")
+    console.say(f"{folder}: {len(corrected)} of {counted(len(corrected) + len(left_out), 'photo')}")
     console.result("correct", {"corrected": corrected, "left_out": named(left_out)})
     return 3 if left_out else 0
 

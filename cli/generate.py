@@ -9,7 +9,7 @@ import click
 
 from compositor.cli.console import Console, console_options
 from compositor.cli.options import options_from
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 from compositor.options import GenerateOptions
 
 EXAMPLES = """\b
@@ -49,6 +49,6 @@ def generate(console: Console, /, weights: str, output: str, overwrite: bool, of
     else:
         frames = generator.sample(wanted.count, seed=wanted.seed, of=of)
         write_image(output, sheet(frames), overwrite=overwrite)
-    console.say(f"{output}: {len(frames)} pictures of {generator.size} px")
+    console.say(f"{output}: {counted(len(frames), 'picture')} of {generator.size} px")
     console.result("generate", {"output": os.path.abspath(output), "pictures": len(frames), "size": generator.size})
     return 0

@@ -14,6 +14,7 @@ from compositor.cli.console import Console, console_options, named
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
 from compositor.cli.photos import natural, pictures_in, require_photos
+from compositor.errors import counted
 from compositor.options import JPEG_QUALITY, MosaicOptions
 
 EXAMPLES = """\b
@@ -49,7 +50,7 @@ def mosaic(console: Console, /, target: str, tiles: tuple[str, ...], output: str
     made.save(output, overwrite=overwrite, quality=quality)
     rows, columns = made.chosen.shape
     used = len(made.used)
-    console.say(f"{output}: {columns} x {rows} cells of {used} of {len(sources)} tiles, colours {made.difference:.1f} apart")
+    console.say(f"{output}: {columns} x {rows} cells of {used} of {counted(len(sources), 'tile')}, colours {made.difference:.1f} apart")
     fields = {"size": [made.pixels.shape[1], made.pixels.shape[0]], "cells": [columns, rows], "tiles_used": used, "radius": made.radius}
     left_out = {"left_out": named(made.left_out), "seconds": dict(made.seconds), "output": os.path.abspath(output)}
     console.result("mosaic", {**fields, "difference": made.difference, **left_out})

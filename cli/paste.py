@@ -11,6 +11,7 @@ import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
+from compositor.cli.photos import require_photos
 from compositor.options import JPEG_QUALITY, HarmonizeOptions, PasteOptions
 
 EXAMPLES = """\b
@@ -20,11 +21,11 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES, short_help="Place an object of one picture on another.")
-@click.argument("background", type=click.Path(exists=True, dir_okay=False))
-@click.argument("cutout", metavar="OBJECT", type=click.Path(exists=True, dir_okay=False))
+@click.argument("background", type=click.Path())
+@click.argument("cutout", metavar="OBJECT", type=click.Path())
 @click.option(
     "--mask",
-    type=click.Path(exists=True, dir_okay=False),
+    type=click.Path(),
     help="A picture of the object's size, white on it; without one, what of OBJECT is opaque.",
 )
 @click.option("-o", "--output", type=click.Path(), required=True, help="The picture to write: .jpg, .png or .tif.")
@@ -55,7 +56,9 @@ def paste(
 
     Its border is freed of what it stood before and fades; its tone stays, unless --harmonize asks for another.
     """
-    inputs = [path for path in (background, cutout, mask, weights) if path]
+    pictures = [path for path in (background, cutout, mask) if path]
+    require_photos(pictures, len(pictures))
+    inputs = [*pictures, weights] if weights else pictures
     check_outputs(output=output, inputs=inputs, overwrite=overwrite)
     tone = HarmonizeOptions(strength=strength, limit=limit, weights=weights)
     if not harmonize and tone != HarmonizeOptions():

@@ -11,6 +11,7 @@ import compositor
 from compositor.cli.console import Console, console_options
 from compositor.cli.output import check_outputs
 from compositor.cli.photos import require_photos
+from compositor.errors import counted
 from compositor.options import JPEG_QUALITY
 
 EXAMPLES = """\b
@@ -41,7 +42,7 @@ def refine(console: Console, /, panorama: str, owner: str | None, seams: str | N
     refined = compositor.refine(panorama, owner=owner, seams=seams)
     refined.save(output, overwrite=overwrite, quality=quality)
     better = [seam for seam in refined.seams if seam.changed]
-    console.say(f"{output}: {len(better)} of {len(refined.seams)} seams changed, {refined.changed.mean():.1%} of the picture")
+    console.say(f"{output}: {len(better)} of {counted(len(refined.seams), 'seam')} changed, {refined.changed.mean():.1%} of the picture")
     told = {"seams": [dataclasses.asdict(seam) for seam in refined.seams], "changed": float(refined.changed.mean())}
     console.result("refine", {**told, "output": os.path.abspath(output)})
     return 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compositor.cli.console import Console, named, one_line
+from compositor.errors import counted
 from compositor.options import ComposeOptions
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def report_panorama(console: Console, command: str, panorama: Panorama, *, secon
     height, width = panorama.owner.shape
     registration = with_left_out(panorama.registration, console)
     projection, used, left_out = panorama.canvas.projection, panorama.used, registration.left_out
-    console.say(f"{more['output']}: {width}x{height}, {projection}, {len(used)} of {len(used) + len(left_out)} photos")
+    console.say(f"{more['output']}: {width}x{height}, {projection}, {len(used)} of {counted(len(used) + len(left_out), 'photo')}")
     fields = registration_fields(registration, seconds)
     fields |= {"size": [width, height], "projection": projection, "light": light_fields(panorama.photometry)}
     console.result(command, {**fields, **more})
@@ -48,7 +49,7 @@ def report_registration(console: Console, registration: Registration, *, seconds
     """Tell which photos belong together; the exit code for it."""
     registration = with_left_out(registration, console)
     used, left_out = registration.cameras, registration.left_out
-    console.say(f"{output}: {len(used)} of {len(used) + len(left_out)} photos, error {registration.error:.2f} px")
+    console.say(f"{output}: {len(used)} of {counted(len(used) + len(left_out), 'photo')}, error {registration.error:.2f} px")
     console.result("register", {**registration_fields(registration, seconds), "output": output})
     return 3 if left_out else 0
 

@@ -20,7 +20,7 @@ Examples:
 
 
 @click.command(short_help="Find the photos that show most of what one shows.", epilog=EXAMPLES)
-@click.argument("photo", type=click.Path(exists=True, dir_okay=False))
+@click.argument("photo", type=click.Path())
 @photo_arguments
 @options_from(SimilarOptions)
 @console_options
@@ -29,6 +29,7 @@ def similar(
     console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, weights: str, device: str
 ) -> int:
     """Find the photos that show most of what PHOTO shows, by a small network, colours and details; needs the extra «learned»."""
+    require_photos([photo], 1)
     from compositor.images import photo_names
     from compositor.learned import Encoder
     from compositor.learned.grouping import tell_photos

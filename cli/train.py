@@ -12,7 +12,8 @@ import click
 
 from compositor.cli.console import Console, console_options, named, print_text
 from compositor.cli.options import options_from
-from compositor.errors import CompositorError
+from compositor.cli.photos import require_photos
+from compositor.errors import CompositorError, counted
 from compositor.options import (
     ClassifierOptions,
     EncoderOptions,
@@ -37,8 +38,11 @@ def train() -> None:
 
 def add_training(name: str, fields: type[LearnOptions], source: str, title: str, text: str, *examples: str) -> None:
     """Add the command of a training: what it is called, its options, what it learns from, its help and examples of its use."""
+    many = source == PHOTOS
 
     def command(console: Console, /, source: Any, output: str, overwrite: bool, **options: Any) -> int:
+        places = source if many else [source]
+        require_photos(places, len(places))
         from compositor import learned
 
         training = getattr(learned, f"train_{name}")
@@ -49,7 +53,6 @@ def add_training(name: str, fields: type[LearnOptions], source: str, title: str,
         return tell(console, f"train {name}", output, record)
 
     made: Any = command
-    many = source == PHOTOS
     shown = "".join(f"\n  {example}" for example in examples)
     for decorate in (
         click.pass_obj,
@@ -63,7 +66,7 @@ def add_training(name: str, fields: type[LearnOptions], source: str, title: str,
             required=True,
             help="The weights to write, .safetensors; a log and a card stand beside them.",
         ),
-        click.argument("source", metavar=source, nargs=-1 if many else 1, required=True, type=click.Path(exists=True, file_okay=many)),
+        click.argument("source", metavar=source, nargs=-1 if many else 1, required=True, type=click.Path()),
         train.command(name, help=f"{title}\n\n{text} {RESUMED}", epilog=f"\b\nExamples:{shown}"),
     ):
         made = decorate(made)
@@ -169,7 +172,7 @@ def _tell_figures(console: Console, command: str, output: str, record: dict[str,
         console.result(command, fields)
         return
     learned, held_out = (
-        ", ".join(record[part].values()) if len(record[part]) == 1 else f"{len(record[part])} photos"
+        ", ".join(record[part].values()) if len(record[part]) == 1 else counted(len(record[part]), "photo")
         for part in ("photographs", "held_out")
     )
     print_text(f"{learned} learned from, {held_out} measured on")

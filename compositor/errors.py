@@ -19,6 +19,7 @@ __all__ = [
     "RegistrationFileError",
     "TooFewPhotosError",
     "WriteError",
+    "counted",
     "first_names",
 ]
 
@@ -30,6 +31,11 @@ def first_names(names: Sequence[str]) -> str:
     """The first few of some names and how many more there are, so that a message stays one line that somebody reads."""
     shown = ", ".join(names[:MOST_NAMES])
     return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and what is counted, «1 photo» or «2 photos»; with a verb both forms are told, as «photo is» and «photos are»."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 class CompositorError(Exception):

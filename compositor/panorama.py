@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 from compositor.geometry.projections import canvas_directions, canvas_positions
 from compositor.geometry.views import angles_of, ray_directions, rotation_of, see
 from compositor.options import JPEG_QUALITY
@@ -69,7 +69,7 @@ class Panorama:
     def __repr__(self) -> str:
         """One line, as the pixels would flood a prompt."""
         (h, w), out = self.owner.shape, len(self.left_out)
-        return f"Panorama({w}x{h}, {self.pixels.dtype}, {self.canvas.projection}, {len(self.used)} photos, left out {out})"
+        return f"Panorama({w}x{h}, {self.pixels.dtype}, {self.canvas.projection}, {counted(len(self.used), 'photo')}, left out {out})"
 
     @property
     def mask(self) -> NDArray[np.bool_] | Derived:

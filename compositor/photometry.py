@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import PhotometryFileError, first_names
+from compositor.errors import PhotometryFileError, counted, first_names
 from compositor.images.files import read_record, write_atomically
 
 __all__ = ["MOST_SHOULDER", "PhotoLight", "Photometry", "falloff"]
@@ -115,7 +115,7 @@ class Photometry:
 
     def __repr__(self) -> str:
         """One line, as the numbers would flood a prompt."""
-        return f"Photometry({len(self.names)} photos, shoulder {self.shoulder:.2f})"
+        return f"Photometry({counted(len(self.names), 'photo')}, shoulder {self.shoulder:.2f})"
 
     @property
     def lights(self) -> tuple[PhotoLight, ...]:
@@ -142,7 +142,7 @@ class Photometry:
         missing = [name for name in names if self.names.count(name) != 1]
         if missing and (len(names) != len(self.names) or len(missing) < len(names)):
             raise PhotometryFileError(
-                f"{len(names)} photos were given; the photometry does not hold once: {first_names(missing)}; "
+                f"{counted(len(names), 'photo was', 'photos were')} given; the photometry does not hold once: {first_names(missing)}; "
                 f"give its photos by name, or {len(self.names)} others in the same order"
             )
         rows = list(range(len(names))) if missing else [self.names.index(name) for name in names]

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import RegistrationFileError
+from compositor.errors import RegistrationFileError, counted
 from compositor.geometry.mesh import steepness
 from compositor.images.files import read_record, write_atomically
 from compositor.types import Camera
@@ -132,7 +132,8 @@ class Registration:
 
     def __repr__(self) -> str:
         """One line, as the cameras' numbers would flood a prompt."""
-        return f"Registration({self.model}, {len(self.cameras)} photos, error {self.error:.2f} px, left out {len(self.left_out)})"
+        photos = counted(len(self.cameras), "photo")
+        return f"Registration({self.model}, {photos}, error {self.error:.2f} px, left out {len(self.left_out)})"
 
     def fitted_to(self, photos: Sequence[tuple[str, tuple[int, int]]]) -> Self:
         """The same registration for other versions of the photos: other frames, masks, depths or sizes.
@@ -148,7 +149,8 @@ class Registration:
             A version has other proportions than its photo: it was cropped or turned; or there are fewer or more versions than cameras.
         """
         if len(photos) != len(self.cameras):
-            raise RegistrationFileError(f"{len(photos)} photos were given; needed is one for each of {len(self.cameras)} cameras, in order")
+            given = counted(len(photos), "photo was", "photos were")
+            raise RegistrationFileError(f"{given} given; needed is one for each of {len(self.cameras)} cameras, in order")
         cameras = (dataclasses.replace(scaled(c, size), name=name) for c, (name, size) in zip(self.cameras, photos, strict=True))
         return dataclasses.replace(self, cameras=tuple(cameras))
 

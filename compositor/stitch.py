@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compositor.ahead import load_ahead
 from compositor.clock import StageClock
-from compositor.errors import CompositorError, OptionError, ReadError, RegistrationFileError, TooFewPhotosError, first_names
+from compositor.errors import CompositorError, OptionError, ReadError, RegistrationFileError, TooFewPhotosError, counted, first_names
 from compositor.images import MaskSource, masks_by_name, open_photos, open_source, photo_names, with_masks, with_wishes
 from compositor.options import ComposeOptions, CorrectOptions, RegisterOptions, StitchOptions
 from compositor.panorama import Panorama
@@ -392,8 +392,9 @@ def one_photo_per_camera(registration: Registration, photos: Sequence[Photo]) ->
     missing = [camera.name for camera in cameras if counts[camera.name] != 1]
     if missing and (len(photos) != len(cameras) or len(missing) < len(cameras)):
         raise RegistrationFileError(
-            f"{len(cameras)} photos are registered, {len(photos)} were given, and among these is not, or more than once, "
-            f"{first_names(missing)}; give photos of these names, or {len(cameras)} of other names in the same order"
+            f"{counted(len(cameras), 'photo is', 'photos are')} registered, {counted(len(photos), 'was', 'were')} given, "
+            f"and among these is not, or more than once, {first_names(missing)}; "
+            f"give photos of these names, or {len(cameras)} of other names in the same order"
         )
     if missing:
         logger.warning(

@@ -202,8 +202,30 @@ def test_missing_files_are_counted(command, bad_folder, monkeypatch):
     (line,) = command("stitch", "view-1.png", *missing, "-o", "panorama.png")[2]
     said = "there is no file missing-0.jpg, missing-1.jpg, missing-2.jpg and 1 more; 4 of 5 files are missing, at least 2 are needed"
     assert f"{said}; correct the names (" in line
-    (line,) = command("mosaic", "missing.jpg", "--tiles", ".", "-o", "mosaic.png")[2]
-    assert "there is no file missing.jpg; correct the name (" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "mosaic missing.jpg --tiles . -o out.png",
+        "paste view-1.png missing.jpg -o out.png",
+        "paste view-1.png view-1.png --mask missing.jpg -o out.png",
+        "similar missing.jpg .",
+        "train gan missing.jpg -o out.safetensors",
+        "train refiner view-1.png missing.jpg -o out.safetensors",
+    ],
+)
+def test_a_missing_file_is_named_in_the_same_way_by_every_command(command, bad_folder, monkeypatch, words):
+    monkeypatch.chdir(bad_folder)
+    code, out, err = command(*words.split())
+    line = one_error(code, out, err)
+    assert code == 2
+    assert "there is no file missing.jpg; " in line
+    assert "; correct the name (compositor " in line
+
+
+def test_one_photo_is_no_photos():
+    assert [repr(Photometry.neutral("ab"[:count])).split(",")[0] for count in (1, 2)] == ["Photometry(1 photo", "Photometry(2 photos"]
 
 
 def test_an_object_that_cannot_be_pasted_is_told_once(command, bad_folder, monkeypatch):

@@ -380,7 +380,7 @@ def test_a_record_of_another_shape_is_told_and_a_missing_device_is_not_blamed_on
 
 def test_only_the_first_of_several_processes_tells(folder, tmp_path, monkeypatch, capsys):
     """The others have a record without the weights' SHA-256, for they write none."""
-    record = {"photographs": {"": "2 pictures"}, "held_out": {"": "1 pictures"}, "figures": {"loss": 1.0}}
+    record = {"photographs": {"": "2 pictures"}, "held_out": {"": "1 picture"}, "figures": {"loss": 1.0}}
     monkeypatch.setattr("compositor.learned.train_gan", lambda *_, **__: record)
     command = ["train", "gan", str(folder), "-o", str(tmp_path / "gan.safetensors")]
     assert run(command) == run([*command, "--json"]) == 0

@@ -137,7 +137,7 @@ def test_two_folders_at_the_shell(tmp_path, capsys):
     (tmp_path / "few").mkdir()
     write_image(tmp_path / "few" / "one.png", texture(1, 64))
     assert run(["compare", str(tmp_path / "few"), str(tmp_path / "ours"), "--device", "cpu"]) == 2
-    assert f"1 of 1 pictures in folder {tmp_path / 'few'} can be read" in capsys.readouterr().err
+    assert f"1 of 1 picture in folder {tmp_path / 'few'} can be read" in capsys.readouterr().err
 
 
 def test_folders_of_classes_are_compared_without_guessing(tmp_path, capsys):
@@ -162,7 +162,7 @@ def test_a_folder_of_broken_pictures_is_named(tmp_path, capsys):
     write_image(tmp_path / "flat" / "one.png", texture(1, 64))
     assert run(["compare", str(tmp_path / "bad"), str(tmp_path / "flat"), "--device", "cpu", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert f"0 of 1 pictures in folder {tmp_path / 'bad'} can be read" in told["error"]
+    assert f"0 of 1 picture in folder {tmp_path / 'bad'} can be read" in told["error"]
     assert [one["name"] for one in told["left_out"]] == ["broken.jpg"]
 
 

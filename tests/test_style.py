@@ -150,7 +150,7 @@ def test_what_is_transparent_neither_counts_nor_gets_lost(tmp_path, generator):
         (np.ones((40, 50), complex), "is complex128"),
         (np.ones((40, 50), object), "is object"),
         ([[1.0] * 50] * 40, "is a list"),
-        (np.pad([[True]], ((20, 19), (25, 24))), "leaves 1 pixels; at least 64"),
+        (np.pad([[True]], ((20, 19), (25, 24))), "leaves 1 pixel; at least 64"),
     ],
 )
 def test_masks_are_looked_at_before_they_are_used(generator, mask, message):

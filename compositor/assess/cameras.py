@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 from compositor.types import Camera
 
 __all__ = ["CameraErrors", "camera_errors"]
@@ -52,7 +52,9 @@ def camera_errors(found: Sequence[Camera], truth: Sequence[Camera]) -> CameraErr
     """
     known = {camera.name: camera for camera in truth}
     if len(found) < 2 or not all(camera.name in known for camera in found):
-        raise OptionError(f"{len(found)} cameras cannot be compared with {len(truth)} true ones; needed are two or more of the same names")
+        raise OptionError(
+            f"{counted(len(found), 'camera')} cannot be compared with {len(truth)} true ones; needed are two or more of the same names"
+        )
     angles = []
     for a, b in itertools.combinations(found, 2):
         relative, expected = a.rotation.T @ b.rotation, known[a.name].rotation.T @ known[b.name].rotation

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 
 __all__ = ["Coverage", "Frechet", "coverage", "frechet_distance", "kernel_distance", "nearest"]
 
@@ -78,7 +78,7 @@ def frechet_distance(first: Floats, second: Floats, *, seed: int = 0) -> Frechet
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     n, m = len(a), len(b)
     if min(n, m) < 4:
-        raise OptionError(f"{min(n, m)} pictures have no distribution; give at least four of each kind")
+        raise OptionError(f"{counted(min(n, m), 'picture has', 'pictures have')} no distribution; give at least four of each kind")
     generator, whole = np.random.default_rng(seed), _between_normals(a, b)
     inverse, found = [1.0], [whole]
     for share in SHARES:
@@ -119,7 +119,7 @@ def kernel_distance(first: Floats, second: Floats) -> float:
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     n, m = len(a), len(b)
     if min(n, m) < 2:
-        raise OptionError(f"{min(n, m)} pictures have no distance; give at least two of each kind")
+        raise OptionError(f"{counted(min(n, m), 'picture has', 'pictures have')} no distance; give at least two of each kind")
 
     def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
@@ -147,8 +147,8 @@ def coverage(real: Floats, made: Floats) -> Coverage:
     -----
     Kynkäänniemi and others, «Improved precision and recall metric for assessing generative models», NeurIPS 2019.
     """
-    if min(len(real), len(made)) <= NEIGHBOURS:
-        raise OptionError(f"{min(len(real), len(made))} pictures have too few neighbours; give more than {NEIGHBOURS} of each kind")
+    if (fewest := min(len(real), len(made))) <= NEIGHBOURS:
+        raise OptionError(f"{counted(fewest, 'picture has', 'pictures have')} too few neighbours; give more than {NEIGHBOURS} of each kind")
     between = _distances(real, made)
     reach = [np.sort(_distances(part, part), axis=1)[:, NEIGHBOURS] for part in (real, made)]
     return Coverage(

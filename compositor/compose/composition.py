@@ -19,7 +19,7 @@ from compositor.compose.plan import make_plan
 from compositor.compose.render import render
 from compositor.compose.surroundings import most_kept
 from compositor.compose.view import turned
-from compositor.errors import RegistrationFileError
+from compositor.errors import RegistrationFileError, counted
 from compositor.heap import give_back_memory
 from compositor.options import ComposeOptions
 from compositor.panorama import Panorama
@@ -89,7 +89,7 @@ def compose_photos(
     types = sorted({photo.dtype.name for photo in photos})
     if len(photos) != len(registration.cameras) or len(types) != 1:
         raise RegistrationFileError(
-            f"{len(photos)} photos of pixel type {' and '.join(types) or 'none'} were given; "
+            f"{counted(len(photos), 'photo')} of pixel type {' and '.join(types) or 'none'} given; "
             f"needed are {len(registration.cameras)} of one type, in the registration's order"
         )
     if approve is not None:

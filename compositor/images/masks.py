@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.encoding import full_scale
-from compositor.errors import OptionError, ReadError
+from compositor.errors import OptionError, ReadError, counted
 from compositor.images.files import printable
 from compositor.images.read import ArrayDecoder, open_photo, read_mask
 from compositor.types import Decoded, Decoder, Photo
@@ -50,7 +50,8 @@ def masks_by_name(names: Sequence[str], masks: Iterable[MaskSource | None] | Non
         raise OptionError(f"{called} is one {type(masks).__name__}; give a list with one mask for each photo, None for a photo without")
     masks = list(masks)
     if len(masks) != len(names):
-        raise OptionError(f"{called} holds {len(masks)} masks for {len(names)} photos; give one for each photo, None for a photo without")
+        found = f"{called} holds {counted(len(masks), 'mask')} for {counted(len(names), 'photo')}"
+        raise OptionError(f"{found}; give one for each photo, None for a photo without")
     return {name: mask for name, mask in zip(names, masks, strict=True) if mask is not None}
 
 

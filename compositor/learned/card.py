@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from compositor.errors import counted
+
 __all__ = ["card"]
 
 
@@ -36,7 +38,7 @@ def card(name: str, record: Mapping[str, Any], *, called: str, command: str, mea
 
 Weights of {called}, {record["parameters"]} parameters; SHA-256 of the tensors {record["sha256"]}.
 Trained by `compositor {command}` of compositor {record["compositor"]}, PyTorch {record["torch"]}, on {record["device"]}
-({record["computing_threads"]} threads compute), with {json.dumps(record["options"])}.
+({counted(record["computing_threads"], "computing thread")}), with {json.dumps(record["options"])}.
 
 {meant}
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 from compositor.images import photo_names
 from compositor.learned.encoder import Encoder
 from compositor.learned.grouping import tell_photos
@@ -126,7 +126,7 @@ def k_means(rows: Floats, count: int, *, seed: int = 0) -> tuple[NDArray[np.int6
         raise OptionError("rows have numbers that are not finite; leave them away")  # OpenCV would end the process
     if not 1 <= count <= len(rows):
         hint = f"ask for 1 to {len(rows)}" if len(rows) else "give some"
-        raise OptionError(f"clusters={count} cannot be made of {len(rows)} photos; {hint}")
+        raise OptionError(f"clusters={count} cannot be made of {counted(len(rows), 'photo')}; {hint}")
     generator = np.random.default_rng(seed)
     rows = np.ascontiguousarray(rows, np.float32)
     ends = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, ROUNDS, SETTLED)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 from compositor.images.files import printable
 from compositor.learned.folders import Entry, is_class, read_entries
 from compositor.learned.labelled import square
@@ -56,7 +56,7 @@ class Collection:
 
     def manifest(self) -> dict[str, str]:
         """What was read, as a record keeps it: one digest for all, for there may be many thousands."""
-        return {self.digest: f"{len(self)} pictures"}
+        return {self.digest: counted(len(self), "picture")}
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], size: int, *, threads: int = 0) -> tuple[Collection, Collection]:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from compositor.errors import counted
+
 __all__ = ["draw_curves"]
 
 WIDTH, HEIGHT, ACROSS = 320, 180, 3
@@ -59,7 +61,7 @@ def _plot(name: str, points: Sequence[tuple[float, float]]) -> NDArray[np.uint8]
     line = np.round(np.stack([x, y], 1) * 16).astype(np.int32)
     cv2.polylines(plot, [line[:, None]], False, INK, 1, cv2.LINE_AA, 4)
     cv2.circle(plot, (int(line[-1, 0]), int(line[-1, 1])), 3 * 16, INK, -1, cv2.LINE_AA, 4)
-    _write(plot, f"{low[1]:.4g} .. {high[1]:.4g} in {int(high[0])} steps", (LEFT, HEIGHT - 7), FAINT)
+    _write(plot, f"{low[1]:.4g} .. {high[1]:.4g} in {counted(int(high[0]), 'step')}", (LEFT, HEIGHT - 7), FAINT)
     return plot
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError, ReadError
+from compositor.errors import OptionError, ReadError, counted
 from compositor.images import PICTURE_ENDINGS, open_photo, read_bytes_checked
 from compositor.images.files import printable
 from compositor.learned.pictures import eight_bits, in_srgb
@@ -100,8 +100,8 @@ class Photographs:
                 part = held_out if int(photographs[0].digest[:8], 16) % HELD_OUT == 0 else learned
                 part.append(photographs)
         if len(learned) + len(held_out) < 2:
-            broken = f"; {len(left_out)} photos cannot be read, such as {left_out[0][0]}" if left_out else ""
-            found = f"{len(learned) + len(held_out)} scenes were found{broken}"
+            broken = f"; {counted(len(left_out), 'photo')} cannot be read, such as {left_out[0][0]}" if left_out else ""
+            found = f"{counted(len(learned) + len(held_out), 'scene was', 'scenes were')} found{broken}"
             raise OptionError(f"{found}; give at least two photos of different scenes", left_out=tuple(left_out))
         if not held_out or not learned:  # so few that chance put all of them on one side
             (held_out if not held_out else learned).append((learned or held_out).pop())
@@ -156,11 +156,19 @@ def _scenes(sources: Iterable[str | os.PathLike[str]]) -> list[list[Path]]:
         if source.is_dir():
             scenes += [[path] for path in sorted(source.rglob("*")) if is_picture(path)]
         elif source.suffix.lower() == ".txt":
-            lines = read_bytes_checked(source).decode(errors="surrogateescape").splitlines()
+            lines = _read_list(source)
             scenes += [[source.parent / name for name in line.split("\t")] for line in lines if line.strip()]
         else:
             scenes.append([source])
     return scenes
+
+
+def _read_list(path: Path) -> list[str]:
+    """The lines of a list of scenes."""
+    try:
+        return read_bytes_checked(path).decode(errors="surrogateescape").splitlines()
+    except ReadError as error:
+        raise ReadError(f"{printable(path)}: {error}", path=path) from error
 
 
 def _read(path: Path, left_out: list[tuple[str, str]]) -> Photograph | None:

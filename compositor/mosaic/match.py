@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 from compositor.threads import limit_threads, threads_allowed
 
 __all__ = ["Assignment", "assign", "describe", "disc"]
@@ -100,12 +100,13 @@ def assign(cells: Floats, tiles: Floats, shape: tuple[int, int], *, radius: floa
     count = len(tiles)
     if most_uses and count * most_uses < len(cells):
         raise OptionError(
-            f"uses={most_uses} of {count} tiles fill {count * most_uses} cells, and there are {len(cells)}; "
+            f"uses={most_uses} of {counted(count, 'tile')} fill {counted(count * most_uses, 'cell')}, and there are {len(cells)}; "
             "raise it, give more tiles or fewer columns="
         )
     fitting = _fitting_radius(radius, count, most_uses, len(cells))
     if fitting < radius:
-        logger.warning("%d tiles are too few not to be repeated within radius=%g cells; it is %g instead", count, radius, fitting)
+        few = counted(count, "tile is", "tiles are")
+        logger.warning("%s too few not to be repeated within radius=%g cells; it is %g instead", few, radius, fitting)
     cells, tiles, names = _principal(cells, tiles)
     found, distances = _nearest(cells, tiles)
     # Who loses most by getting the last of the first few choices comes first.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from compositor.errors import counted
 from compositor.geometry.views import ray_directions, see
 from compositor.register.blame import Dispute
 from compositor.register.graph import Verdicts
@@ -111,7 +112,8 @@ def dispute_notes(disputes: Sequence[Dispute], name: Mapping[int, str]) -> list[
         off = f"off by {dispute.error:.0f} px where the rest agree to {dispute.others:.1f} px"
         notes.append(f"{names} {said}: their {match.inliers} matches are {off}")
     if len(disputes) > MOST_NOTES:
-        notes.append(f"{len(disputes) - MOST_NOTES} more pairs with fewer matches do not fit the others")
+        more = counted(len(disputes) - MOST_NOTES, "more pair with fewer matches does", "more pairs with fewer matches do")
+        notes.append(f"{more} not fit the others")
     return notes
 
 

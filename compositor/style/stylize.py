@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from compositor.clock import StageClock
 from compositor.encoding import full_scale
-from compositor.errors import OptionError
+from compositor.errors import OptionError, counted
 from compositor.images import open_source, read_matte, to_common_profile
 from compositor.images.masks import MaskSource
 from compositor.images.read import Source
@@ -130,8 +130,8 @@ def style(
         where = _both(shown, None if share is None else share >= np.float32(0.5))
         for picture, pixels in ((photo, where), (model, modelled)):
             if pixels is not None and np.count_nonzero(pixels) < FEWEST:
-                found = np.count_nonzero(pixels)
-                raise OptionError(f"of {picture.name} a mask leaves {found} pixels; at least {FEWEST} are needed to tell its colours")
+                found = counted(int(np.count_nonzero(pixels)), "pixel")
+                raise OptionError(f"of {picture.name} a mask leaves {found}; at least {FEWEST} are needed to tell its colours")
         clock("colours", 0, 1)
         colored = transfer_colors(before, after, where, modelled)
         clipped = np.clip(colored, 0, 1)
