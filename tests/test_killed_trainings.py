@@ -16,6 +16,7 @@ pytest.importorskip("torch", reason="the extra «learned» is not installed")
 pytest.importorskip("safetensors", reason="the extra «learned» is not installed")
 
 from compositor.cli.entry import run
+from compositor.cli.train import train as trainings
 from compositor.images import write_image
 from compositor.learned.figures import WORDS
 
@@ -64,9 +65,9 @@ def train(arguments: list[str], files: int = 0) -> None:
     os._exit(run(arguments))
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", trainings.commands)
 def test_a_killed_training_goes_on_to_the_same_bytes(name, folder, tmp_path, processes):
-    """Killed in the middle of a checkpoint or just behind one, then at some moment."""
+    """Killed in the middle of a checkpoint or just behind one, then at some moment; every training that there is, also one that is new."""
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     command = ["train", name, str(folder), *(word.format(folder=folder) for word in TRAININGS[name]), *SHORT, "-o"]
     first = processes.Process(target=train, args=([*command, str(killed)], 5))
