@@ -10,8 +10,9 @@ import compositor
 
 torch = pytest.importorskip("torch")
 
-from compositor.learned.likeness import RandomFeatures, _plain  # noqa: E402
+from compositor.learned.likeness import STILL, RandomFeatures, _plain  # noqa: E402
 from compositor.learned.style import Painter, _joined, _split, _tiles  # noqa: E402
+from compositor.style import transfer_colors  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +52,21 @@ def test_strokes_of_the_style_appear(monkeypatch):
 
 
 def test_only_areas_without_changes_are_plain():
-    plain = _plain(torch.from_numpy(scene().transpose(2, 0, 1).copy())[None])[0, 0]
+    plain = _plain(torch.from_numpy(scene().transpose(2, 0, 1).copy())[None], STILL)[0, 0]
     assert plain[:5, :15].min() > 0.95
     assert plain[24, 20] < 0.6  # on the circle's edge, which is soft, 16 px left of the middle
+
+
+def test_a_plain_sky_stays_plain(generator):
+    """Its noise is not driven apart until it shows the colours of the style, as a mottle; what is beside it is painted."""
+    picture = np.full((48, 72, 3), (0.4, 0.55, 0.7), np.float32)
+    picture[:, 36:] = cv2.GaussianBlur(generator.uniform(0, 1, (48, 36, 3)).astype(np.float32), (0, 0), 1)
+    picture += generator.normal(0, 0.002, picture.shape).astype(np.float32)
+    colored = transfer_colors(picture, np.ascontiguousarray(stripes(), np.float32))
+    made = paint(picture, stripes())
+    before, after = (one[6:-6, 6:26].std((0, 1)).max() for one in (colored, made))
+    assert after < 4 * before  # moved like the rest, it becomes thirteen times as much
+    assert np.abs(made - colored)[:, 42:].mean() > 0.05
 
 
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads():

@@ -25,6 +25,10 @@ PLAIN, STILL = 2.0, 0.02
 """Weight, at full detail, of the colours of every pixel where the picture is plain, and of their chroma once more in its own weight, lest a
 sky be filled with marks, confetti and halos; and the changes, in encoded values, at which it is half as plain as can be."""
 
+EMPTY = 0.004
+"""Changes at which a picture is half as empty as it can be: about one of 255 levels, as in a clear sky. With five times as much,
+pictures with much sky came less near to a style than by Gram matrices."""
+
 
 class Shown:
     """What a painting is to show of a picture: lines, colours on the whole, chroma nearby, and every pixel where the picture is plain.
@@ -40,7 +44,7 @@ class Shown:
     def __init__(self, picture: torch.Tensor, colored: torch.Tensor, detail: float) -> None:
         self.colored, self.detail = colored, detail
         self.lines, self.colors, self.chroma = _lines(picture), smooth(colored), _chroma(colored)
-        self.plain = PLAIN * detail * _plain(picture)
+        self.plain, self.still = PLAIN * detail * _plain(picture, STILL), min(1.0, 2 * detail) * _plain(picture, EMPTY)
 
     def added(self, loss: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """A loss and, by their weights, what a painting (b, 3, h, w) misses; also how far it leaves 0..1."""
@@ -49,6 +53,13 @@ class Shown:
         loss = loss + CHROMA * ((1 + self.plain) * (_chroma(x) - self.chroma) ** 2).mean()
         loss = loss + (self.plain * (x - self.colored) ** 2).mean()
         return loss + 10 * (x - x.clamp(0, 1)).square().mean()
+
+    def stilled(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps of a painting, (b, c, h, w), that are moved the less the emptier the picture is there.
+
+        Such places count among what is compared, but their differences are noise: moved to where the style's are, they became marks.
+        """
+        return maps.detach().lerp(maps, 1 - resized(self.still, maps.shape[2:]))
 
     def kept(self, x: torch.Tensor) -> float:
         """The share of lines that a painting shows where the picture has them: their correlation."""
@@ -127,10 +138,10 @@ def _lines(x: torch.Tensor) -> torch.Tensor:
     return apart / (smooth(apart**2) + 1e-3).sqrt()
 
 
-def _plain(x: torch.Tensor) -> torch.Tensor:
-    """How plain a picture is around every pixel: 1 where nothing changes, a half where changes are ``STILL``, (1, 1, h, w)."""
+def _plain(x: torch.Tensor, half: float) -> torch.Tensor:
+    """How plain a picture is around every pixel: 1 where nothing changes, a half where changes are so large, (1, 1, h, w)."""
     changes = _blurred(_blurred(((x - _blurred(_blurred(x))) ** 2).mean(1, keepdim=True)))
-    return STILL**2 / (STILL**2 + changes)
+    return half**2 / (half**2 + changes)
 
 
 def _chroma(x: torch.Tensor) -> torch.Tensor:

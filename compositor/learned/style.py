@@ -142,7 +142,8 @@ class _Canvas:
             x = _joined(bands)
             loss = x.new_zeros(())
             for maps, own in zip(features(x), wanted, strict=True):
-                mine = maps[0].flatten(1) if places is None else maps[0].flatten(1)[:, places]
+                mine = shown.stilled(maps)[0].flatten(1)
+                mine = mine if places is None else mine[:, places]
                 loss = loss + apart(mine, own, self.generator)
             shown.added(loss, x).backward()
             descent.step()
