@@ -82,16 +82,22 @@ def draw_batch(collection: Collection, number: int, *, size: int, seed: int, dev
     device : str
     """
     generator = np.random.default_rng([seed, number])
-    chosen = generator.integers(len(collection), size=size)
-    pixels, reach = collection.pixels[chosen], collection.pixels.shape[1] // SHIFT
-    pixels = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
-    side = collection.pixels.shape[1]
-    moved = np.empty_like(collection.pixels[chosen])
-    for k, (top, left) in enumerate(generator.integers(2 * reach + 1, size=(size, 2))):
-        square = pixels[k, top : top + side, left : left + side]
-        moved[k] = square[:, ::-1] if generator.random() < 0.5 else square
+    chosen, reach = generator.integers(len(collection), size=size), collection.pixels.shape[1] // SHIFT
+    shifts = torch.from_numpy(generator.integers(2 * reach + 1, size=(size, 2)) - reach).to(device)
+    mirrored = torch.from_numpy(generator.random(size) < 0.5).to(device)
     draws = torch.Generator().manual_seed(int(generator.integers(2**62)))
-    return Batch(as_tensor(moved, device), torch.from_numpy(collection.labels[chosen]).to(device), draws)
+    pictures = _moved(as_tensor(collection.pixels[chosen], device), shifts, mirrored)
+    return Batch(pictures, torch.from_numpy(collection.labels[chosen]).to(device), draws)
+
+
+def _moved(pictures: Tensor, shifts: Tensor, mirrored: Tensor) -> Tensor:
+    """Pictures (b, 3, s, s), each shifted by so many rows and columns (b, 2), their rims reflected, and where so told mirrored (b,)."""
+    last = pictures.shape[-1] - 1
+    places = torch.arange(last + 1, device=pictures.device)
+    rows, columns = (last - (last - (places + shifts[:, k, None]).abs()).abs() for k in (0, 1))
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    which = torch.arange(len(pictures), device=pictures.device)[:, None, None]
+    return pictures[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
 def as_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:

@@ -9,7 +9,7 @@ from compositor.learned.gan import KIND as GAN
 from compositor.learned.gan import Gan
 from compositor.learned.vae import KIND as VAE
 from compositor.learned.vae import Vae
-from compositor.learned.weights import read_weights
+from compositor.learned.weights import read_told
 
 __all__ = ["load_generator", "sheet"]
 
@@ -22,5 +22,5 @@ def load_generator(path: str | os.PathLike[str], *, device: str = "auto") -> Gan
     WeightsError
         The file is none of these, or is damaged.
     """
-    _, record = read_weights(path, kind=(GAN, VAE))
-    return Gan.load(path, device=device) if record["kind"] == GAN else Vae.load(path, device=device)
+    told = read_told(path, kind=(GAN, VAE))
+    return Gan.load(path, device=device) if told["kind"] == GAN else Vae.load(path, device=device)
