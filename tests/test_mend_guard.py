@@ -43,6 +43,11 @@ def closing(layers, changed=None, reach=64.0):
     return np.where(layers.owner[..., None], new - np.float32(step) * left, layers.reference).astype(np.float32)
 
 
+def step_at_seam(picture):
+    """By how much it is brighter just behind the seam than just before it, levels."""
+    return picture[ROWS, SEAM : SEAM + 5].mean() - picture[ROWS, SEAM - 5 : SEAM].mean()
+
+
 @pytest.mark.parametrize(("step", "blurred"), [(2, False), (6, True)])
 def test_detail_is_not_given_for_a_seam_that_hardly_shows(generator, step, blurred):
     """Grain behind the seam, which a refiner wipes off: beside a large step that is the lesser evil, beside a faint one it is none."""
@@ -58,6 +63,35 @@ def test_detail_is_not_given_for_a_seam_that_hardly_shows(generator, step, blurr
         assert grain[1] < 0.7 * grain[0]
     else:
         assert grain[1] > 0.95 * grain[0]
+
+
+def test_of_a_change_that_stains_its_tone_is_taken(generator):
+    """Stripes of twelve levels, four px apart, come with a tone that closes the seam."""
+    scene = 120 + generator.normal(0, 1, (HEIGHT, WIDTH))
+
+    def striping(layers):
+        rim = layers.owner & (layers.inside > 6) & (layers.inside < 24)
+        stripes = np.float32(12 / 255) * np.sin(np.arange(WIDTH, dtype=np.float32)[: rim.shape[1]] * np.float32(np.pi / 2))
+        return closing(layers, layers.new + (rim * stripes)[..., None])
+
+    before, after = mended(photo(scene), photo(scene + 6), striping)
+    assert abs(step_at_seam(after)) < 0.3 * step_at_seam(before)
+    columns = [picture[ROWS, SEAM + 8 : SEAM + 22].mean(axis=0) for picture in (before, after)]
+    left = np.diff(columns[1]) - np.diff(columns[0])
+    assert np.abs(left).max() < 3  # a level of fine detail up, one down, and what is left of the stripes when they are smooth
+
+
+def test_what_rounding_adds_is_no_detail():
+    """A smooth sky: what a refiner makes of it is smoother than it can be stored, and still its seam is closed."""
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    sky = 120 + x / 23 + y / 31
+
+    def smoothing(layers):
+        smooth = cv2.blur(layers.new, (31, 31))
+        return closing(layers, np.where((layers.inside > 0)[..., None], smooth, layers.new))
+
+    before, after = mended(photo(sky), photo(sky + 1), smoothing)
+    assert abs(step_at_seam(after) - step_at_seam(sky)) < 0.5 * abs(step_at_seam(before) - step_at_seam(sky))
 
 
 @pytest.mark.parametrize(

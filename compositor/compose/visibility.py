@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compositor.compose.layers import Layers
 
-__all__ = ["Measure", "beside"]
+__all__ = ["COARSE", "Measure", "beside"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -20,12 +20,12 @@ MEAN = np.full((1, 3), 1 / 3, np.float32)
 """Makes the mean of three channels, many times as fast as numpy's."""
 BESIDE = 5
 """Pixels around a seam in which is measured how much it shows."""
-FINEST = 1.0
-"""Standard deviation, px, of the blur that takes noise away before."""
+FINEST, COARSE = 1.0, 3.0
+"""Standard deviations, px, of the blur that takes noise away before; the coarse one lets faint steps be seen that noise hides."""
 AROUND = 7
 """Side of the squares, px, in which what a seam shows is averaged."""
 RIM = 4
-"""Pixels around these that the blur and the differences look at."""
+"""Standard deviations of the blur, at which pixels around these are looked at."""
 
 
 def beside(layers: Layers) -> Mask:
@@ -41,22 +41,26 @@ class Measure:
     layers : Layers
     near : (h, w) bool, optional
         The pixels that are looked at; by default those beside the seam that both layers show.
+    finest : float
+        Standard deviation, px, of the blur before.
     """
 
-    def __init__(self, layers: Layers, near: Mask | None = None) -> None:
+    def __init__(self, layers: Layers, near: Mask | None = None, *, finest: float = FINEST) -> None:
         near = beside(layers) if near is None else near
         left, top, across, down = cv2.boundingRect(near.view(np.uint8))
         h, w = near.shape
-        part = slice(max(top - RIM, 0), min(top + down + RIM, h)), slice(max(left - RIM, 0), min(left + across + RIM, w))
+        rim = round(RIM * finest)
+        part = slice(max(top - rim, 0), min(top + down + rim, h)), slice(max(left - rim, 0), min(left + across + rim, w))
+        self.finest = finest
         self.shape, self.part = near.shape, part
         self.near, self.steps = near[part], []
         if not across:
             return
         first, second = layers.reference_valid[part], layers.new_valid[part]
         # Where one layer ends the other goes on; where both do, nothing tells what should be there.
-        self.near = self.near & (cv2.erode((first | second).view(np.uint8), np.ones((2 * RIM - 1,) * 2, np.uint8)) > 0)
+        self.near = self.near & (cv2.erode((first | second).view(np.uint8), np.ones((2 * rim - 1,) * 2, np.uint8)) > 0)
         for one, other, there in ((layers.reference, layers.new, first), (layers.new, layers.reference, second)):
-            self.steps.append(_steps(one[part] if there.all() else np.where(there[..., None], one[part], other[part])))
+            self.steps.append(_steps(one[part] if there.all() else np.where(there[..., None], one[part], other[part]), finest))
 
     def only(self, near: Mask) -> Self:
         """The same for some of the pixels that are looked at, (h, w), without looking at the layers again."""
@@ -69,7 +73,8 @@ class Measure:
         if not self.steps:
             return 0.0
         found = [unlike[beside] for unlike, beside in zip(self._unlike(picture), (self.near[:, 1:], self.near[1:]), strict=True)]
-        return float(np.concatenate(found).mean(dtype=np.float64))
+        steps = np.concatenate(found)
+        return float(steps.mean(dtype=np.float64)) if steps.size else 0.0
 
     def shown(self, picture: Floats) -> Floats:
         """The same at every pixel beside the seam, the larger of across and down, (h, w); zero elsewhere."""
@@ -104,11 +109,11 @@ class Measure:
 
     def _unlike(self, picture: Floats) -> list[Floats]:
         """Steps of the picture that neither layer has, means of the channels, across and down."""
-        steps = zip(_steps(np.ascontiguousarray(picture[self.part])), *self.steps, strict=True)
+        steps = zip(_steps(np.ascontiguousarray(picture[self.part]), self.finest), *self.steps, strict=True)
         return [cv2.transform(np.minimum(cv2.absdiff(own, first), cv2.absdiff(own, second)), MEAN) for own, first, second in steps]
 
 
-def _steps(picture: Floats) -> list[Floats]:
+def _steps(picture: Floats, finest: float) -> list[Floats]:
     """Differences from pixel to pixel, across and down, of a picture freed from its finest detail."""
-    smooth = np.asarray(cv2.GaussianBlur(picture, (0, 0), FINEST), np.float32)
+    smooth = np.asarray(cv2.GaussianBlur(picture, (0, 0), finest), np.float32)
     return [smooth[:, 1:] - smooth[:, :-1], smooth[1:] - smooth[:-1]]
