@@ -23,7 +23,7 @@ from compositor.learned.judgement import calibration_error, confusion, draw_conf
 from compositor.learned.labelled import Labelled
 from compositor.learned.outlines import outlines
 from compositor.learned.recognition import ClassifierNetwork, Recognition, make_batch
-from compositor.learned.ridge import fit_scores
+from compositor.learned.ridge import fit_scores, measure_ease
 from compositor.options import ClassifierOptions
 
 SMALL = {"iterations": 60, "report_every": 20, "batch": 12, "size": 32, "start": "scratch", "threads": 2, "rate": 0.01}
@@ -223,6 +223,14 @@ def test_regression_tells_what_depends_on_rows_linearly(generator, columns):
     matrix, constants = fit_scores(rows[:200], labels[:200], np.ones(200), rows[200:], labels[200:], 3)
     right = ((rows[200:] @ matrix.T + constants).argmax(1) == labels[200:]).mean()
     assert right > (0.85 if columns == 6 else 0.45)  # 300 numbers are not found of 200 rows; a third would be chance
+
+
+@pytest.mark.parametrize(("noise", "least", "most"), [(1.8, 0.65, 0.9), (1.5, 0.9, 1.1), (1.25, 1.1, 1.51)])
+def test_pictures_that_happen_to_be_hard_are_found_to_be(generator, noise, least, most):
+    """Three classes as far apart as they are wide; part 0 has more, as much, or less noise. Of so many chance makes 0.04."""
+    labels, parts = np.tile([0, 1, 2], 2000), np.repeat([0, 1, 2, 3], 1500)
+    rows = 1.5 * np.eye(8)[labels] + generator.normal(size=(6000, 8)) * np.where(parts == 0, noise, 1.5)[:, None]
+    assert least < measure_ease(rows, labels, np.ones(6000), parts, 3) < most
 
 
 def test_a_picture_and_its_mirror_image_are_told_alike(generator):

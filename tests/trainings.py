@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import torch
@@ -18,9 +19,9 @@ SHORT = {"iterations": 6, "report_every": 2, "device": "cpu", "threads": 1}
 class Line(Learner[torch.Tensor]):
     """A line through points, as a training."""
 
-    def __init__(self, batch: int, stop_at: int | None = None, enough: int | None = None) -> None:
+    def __init__(self, batch: int, stop_at: int | None = None, enough: int | None = None, first: int = 0) -> None:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(first)
             self.network = torch.nn.Linear(2, 1)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
         self.batch, self.stop_at, self.enough, self.seen = batch, stop_at, enough, 0
@@ -63,14 +64,16 @@ class Line(Learner[torch.Tensor]):
         return Results({".safetensors": ("a line", self.network.state_dict())})
 
 
-def fit_line(output, *, batch: int = 4, stop_at: int | None = None, enough: int | None = None, overwrite=False, inputs=(), **options):
+def fit_line(
+    output, *, batch: int = 4, stop_at: int | None = None, enough: int | None = None, first: int = 0, overwrite=False, inputs=(), **options
+):
     """Train, as every training here is written down."""
     nobody = Photographs([])
     trainer = Trainer(
         name="line",
         options=LearnOptions,
         read=lambda *_: (nobody, nobody),
-        learner=lambda *_: Line(batch, stop_at, enough),
+        learner=lambda *_: Line(batch, stop_at, enough, first),
         called="a line",
         meant="Nothing.",
         measured="nothing",
@@ -79,4 +82,6 @@ def fit_line(output, *, batch: int = 4, stop_at: int | None = None, enough: int 
 
 
 if __name__ == "__main__":
-    fit_line(sys.argv[1], batch=int(sys.argv[2]))
+    # Only the first knows how to begin and when to end.
+    other = os.environ["RANK"] != "0"
+    fit_line(sys.argv[1], batch=int(sys.argv[2]), first=int(other), enough=1 if other else None)

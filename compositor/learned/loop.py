@@ -168,12 +168,13 @@ def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progres
     resumed = read_checkpoint(course.checkpoint, *parts, asked)
     learner.restore(resumed)
     course.processes.wait()  # until all have read it
+    course.processes.share(learner.modules().values())
     start, lines = resumed.get("iteration", 0), [dict(line) for line in resumed.get("log", ())] or [{"iteration": 0, **learner.measure()}]
     if resumed and course.processes.first:
         tell(f"goes on from {printable(course.checkpoint)}, step {start} of {options.iterations}")
         _report(course.output, lines, learner.picture())  # it may have been stopped between a checkpoint and what stands beside it
     milestones, spent = Milestones(start, options.iterations), time.process_time() - resumed.get("cpu_seconds", 0.0)
-    for iteration, batch in _feed(learner.make, course, start) if not learner.finished() else ():
+    for iteration, batch in _feed(learner.make, course, start) if not course.processes.agree(learner.finished()) else ():
         losses, done = learner.step(iteration, batch), iteration + 1
         if course.processes.first:
             if progress:
@@ -190,7 +191,7 @@ def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progres
             state["ended"] = done == options.iterations or learner.finished()
             write_checkpoint(course.checkpoint, *parts, state)
             _report(course.output, lines, learner.picture())
-        if learner.finished():
+        if course.processes.agree(learner.finished()):
             break
     return {**asked, "figures": lines[-1]}
 

@@ -10,9 +10,10 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 __all__ = ["Processes", "average_gradients", "joined"]
 
@@ -38,6 +39,22 @@ class Processes:
         """Go on when all have come here."""
         if self.count > 1:
             distributed.barrier()
+
+    @torch.no_grad()
+    def share(self, modules: Iterable[nn.Module]) -> None:
+        """Let all have what the first one has: what devices that are not alike computed before differs in its last digits."""
+        if self.count > 1:
+            for tensor in chain.from_iterable(module.state_dict().values() for module in modules):
+                sent = tensor.contiguous()  # a pixel's channels may lie together, which cannot be sent as it lies
+                distributed.broadcast(sent, 0)
+                tensor.copy_(sent)
+
+    def agree(self, mine: bool) -> bool:
+        """What the first one says: whether to go on, all must say alike, or they would wait for each other."""
+        said = [mine]
+        if self.count > 1:
+            distributed.broadcast_object_list(said, 0)
+        return said[0]
 
 
 @contextlib.contextmanager

@@ -34,11 +34,11 @@ from compositor.learned.judgement import (
     report_by_class,
     table_by_class,
 )
-from compositor.learned.labelled import Labelled, square
+from compositor.learned.labelled import HELD_OUT, Labelled, square
 from compositor.learned.learner import NetworkLearner, Record, Results, seeded
 from compositor.learned.outlines import OUTLINES, outlines
 from compositor.learned.photographs import CONFUSION
-from compositor.learned.ridge import fit_scores
+from compositor.learned.ridge import fit_scores, measure_ease
 from compositor.learned.weights import packaged_weights, read_weights
 from compositor.options import ClassifierOptions
 from compositor.types import Progress
@@ -128,6 +128,7 @@ class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
         counts = np.bincount(learned.labels, minlength=len(learned.classes))
         self.weights = torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32, device=device)
         self.pictures, self.labels = squares(held_out, options.size).to(device), torch.from_numpy(held_out.labels).to(device)
+        self.ease = 1.0
         self._fit_head()
         self.average, self.best = (copy.deepcopy(self.network).eval().requires_grad_(False) for _ in range(2))
         share = TAUGHT if self.encoder else 1.0
@@ -148,23 +149,29 @@ class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
         From random ones it would unlearn much of what it knows (Kumar and others, «Fine-tuning can distort pretrained features», ICLR
         2022), and of outlines it learns from few pictures less than regression does at once.
         """
-        known, asked = self.learned.some(self._drawn(self.learned)), self.held_out.some(self._drawn(self.held_out))
-        size = self.options.size
+        known, asked = (part.some(self._drawn(part)) for part in (self.learned, self.held_out))
         weights = self.weights.cpu().numpy().astype(np.float64)
-        found, others = (
-            [torch.cat([self.network.found(part.to(self.device)).cpu() for part in shown.split(AT_ONCE)]) for shown in (one, one.flip(3))]
-            for one in (squares(known, size), squares(asked, size))
-        )
+        found, others = (self._found(part) for part in (known, asked))
         matrix, constants = fit_scores(
-            torch.cat(found).double().numpy(),
+            np.concatenate(found),
             np.tile(known.labels, 2),
             np.tile(weights[known.labels], 2),
-            sum(others).double().numpy() / 2,
+            others.mean(0),
             asked.labels,
             len(self.learned.classes),
         )
+        if len(asked.labels) == len(self.held_out.labels):  # among more than are drawn chance makes no difference
+            rows, labels = np.concatenate([others.mean(0), found.mean(0)]), np.concatenate([asked.labels, known.labels])
+            parts = np.concatenate([np.zeros(len(asked.labels), np.int64), 1 + _dealt(known, HELD_OUT - 1)])
+            self.ease = measure_ease(rows, labels, weights[labels], parts, len(self.learned.classes))
         self.network.head.weight.copy_(torch.from_numpy(matrix))
         self.network.head.bias.copy_(torch.from_numpy(constants))
+
+    def _found(self, labelled: Labelled) -> NDArray[np.float64]:
+        """What the network knows of pictures, and of their mirror images, (2, n, d)."""
+        shown = squares(labelled, self.options.size)
+        both = [[self.network.found(part.to(self.device)).cpu() for part in one.split(AT_ONCE)] for one in (shown, shown.flip(3))]
+        return np.stack([torch.cat(one).double().numpy() for one in both])
 
     def _drawn(self, labelled: Labelled) -> NDArray[np.int64]:
         """Places of as many pictures as the head is fitted to, with some of every class."""
@@ -229,7 +236,7 @@ class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
     def results(self) -> Results:
         """The best weights, and how good they are on pictures that were not learned from."""
         scores, held_out = self.scores(self.best).cpu().numpy(), self.held_out
-        temperature = fit_temperature(scores, held_out.labels)
+        temperature = self.ease * fit_temperature(scores, held_out.labels)
         told = probabilities(scores, temperature)
         counts = confusion(told, held_out.labels)
         by_class = report_by_class(counts, held_out.classes)
@@ -240,9 +247,19 @@ class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
             "calibration_error_before": calibration_error(probabilities(scores), held_out.labels),
         }
         shape = {"channels": list(self.best.backbone.channels), "size": self.options.size}
-        record = {"temperature": temperature, "by_class": by_class, "figures": figures, "classes": list(held_out.classes), "shape": shape}
+        record = {"temperature": temperature, "ease": self.ease, "by_class": by_class, "figures": figures}
+        record |= {"classes": list(held_out.classes), "shape": shape}
         weights = {".safetensors": (KIND, self.best.state_dict())}
         return Results(weights, record, {CONFUSION: draw_confusion(counts, held_out.classes)}, table_by_class(by_class))
+
+
+def _dealt(labelled: Labelled, count: int) -> NDArray[np.int64]:
+    """Which of so many parts each picture is in, every class being spread over all of them."""
+    parts = np.empty(len(labelled.labels), np.int64)
+    for label in range(len(labelled.classes)):
+        mine = np.flatnonzero(labelled.labels == label)
+        parts[mine] = np.arange(len(mine)) % count
+    return parts
 
 
 def _backbone(options: ClassifierOptions) -> tuple[Backbone, str]:

@@ -122,8 +122,8 @@ train_classifier = Trainer(
     called="a classifier",
     meant="""\
 Meant for telling the classes below apart, in pictures like those it learned from; of a picture of anything else it tells one of them all
-the same. Probabilities were calibrated on the pictures that are measured on, which also decided which weights are the best: the figures
-are a little too good, and other pictures should judge.""",
+the same. Probabilities were calibrated on the pictures that are measured on, corrected by how hard these are beside those learned from;
+they also decided which weights are the best: the figures are a little too good, and other pictures should judge.""",
     measured=UNSEEN,
     also=(CONFUSION,),
     folder=True,

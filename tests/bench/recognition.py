@@ -1,11 +1,11 @@
 """The classifier beside a plain small ResNet trained equally long, and what the encoder is worth where labels are few.
 
 TRAIN and TEST have a folder for each class. Every seed draws its own first weights and batches, and --labels also which pictures of each
-class there are to learn from; one of five of these says which of the weights along the way are the best, and how sure they may be, for all
-alike. All are trained for --iterations steps of 64 pictures of --size px, ours with its own variations and AdamW, the ResNet as is usual:
-padded crops, flips, SGD with momentum, a rate that falls as a cosine. The columns: the share of TEST that is told right with its 95 %
-interval over seeds, what ours has more than the ResNet seed by seed, the calibration error (10 bins of equally many), how many numbers are
-learned, in millions, and CPU seconds a seed.
+class there are to learn from; one of five of these says which of the weights along the way are the best, and how sure they may be. All are
+trained for --iterations steps of 64 pictures of --size px, ours with its own variations and AdamW, the ResNet as is usual: padded crops,
+flips, SGD with momentum, a rate that falls as a cosine. The columns: the share of TEST that is told right with its 95 % interval over
+seeds, what ours has more than the ResNet seed by seed, the calibration error (10 bins of equally many), what that would be in the mean if
+every probability were true (bins of few pictures are off by chance), how many numbers are learned, in millions, and CPU seconds a seed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def recognition(
     }
     print_heading()
     print(f"{len(known.labels)} pictures, {labels or 'all'} of each class taken; {len(asked.labels)} asked; {seeds} seeds\n")
-    print_row("", "right", "+-", "more than the ResNet", "+-", "calibration error", "+-", "parameters, M", "CPU s", header=True)
+    columns = ("right", "+-", "more than the ResNet", "+-", "calibration error", "+-", "by chance alone", "parameters, M", "CPU s")
+    print_row("", *columns, header=True)
     plain = None
     for name, trained in rows.items():
         if only and name not in only:
@@ -77,20 +78,28 @@ def recognition(
             options = ClassifierOptions(iterations=iterations, report_every=every, size=size, seed=seed, patience=iterations)
             learned, held_out = drawn(known, labels, seed).parted()
             began = time.process_time()
-            network = trained(learned, held_out, options)
+            network, temperature = trained(learned, held_out, options)
             took = time.process_time() - began
-            told.append((*judged(network, held_out, asked, size), took))
+            told.append((*judged(network, temperature, asked, size), took))
             many = sum(one.numel() for one in network.parameters()) / 1e6
             click.echo(f"{name}, seed {seed}: {told[-1][0]:.4f} right, calibration error {told[-1][1]:.4f}", err=True)
-        right, unsure, seconds = np.array(told).T
+        right, unsure, chance, seconds = np.array(told).T
         plain = right if name == "plain ResNet" else plain
         more = mean_and_interval(right - plain) if plain is not None else ("", "")
-        print_row(name, *mean_and_interval(right), *more, *mean_and_interval(unsure), f"{many:.2f}", f"{seconds.mean():.0f}")
+        print_row(
+            name,
+            *mean_and_interval(right),
+            *more,
+            *mean_and_interval(unsure),
+            f"{chance.mean():.4f}",
+            f"{many:.2f}",
+            f"{seconds.mean():.0f}",
+        )
     if not only or "linear probe" in only:
         told = [standardized(encoder(part.pixels, parts={"layers": 1.0})) for part in (known, asked)]
         shares = np.array([probe(*told, known.labels, asked.labels, labels or len(known.labels), seed) for seed in range(seeds)])
         more = mean_and_interval(shares - plain) if plain is not None else ("", "")
-        print_row("linear probe of the encoder", *mean_and_interval(shares), *more, "", "", "", "")
+        print_row("linear probe of the encoder", *mean_and_interval(shares), *more, *[""] * 5)
 
 
 def mean_and_interval(values: np.ndarray) -> tuple[str, str]:
@@ -108,11 +117,13 @@ def drawn(known: Labelled, count: int, seed: int) -> Labelled:
     return known.some(np.concatenate([generator.permutation(np.flatnonzero(known.labels == label))[:count] for label in classes]))
 
 
-def judged(network: nn.Module, held_out: Labelled, asked: Labelled, size: int) -> tuple[float, float]:
-    """The share told right, and the calibration error, with the temperature that suits the pictures held out."""
-    scores, other = (scored(network, squares(part, size)).numpy() for part in (asked, held_out))
-    told = probabilities(scores, fit_temperature(other, held_out.labels))
-    return float((told.argmax(1) == asked.labels).mean()), calibration_error(told, asked.labels)
+def judged(network: nn.Module, temperature: float, asked: Labelled, size: int) -> tuple[float, float, float]:
+    """The share told right, the calibration error, and what that would be in the mean if all that is told were true."""
+    told = probabilities(scored(network, squares(asked, size)).numpy(), temperature)
+    generator, below = np.random.default_rng(0), told.cumsum(1)
+    true = [(below > generator.random((len(told), 1)) * below[:, -1:]).argmax(1) for _ in range(200)]
+    chance = np.mean([calibration_error(told, labels) for labels in true])
+    return float((told.argmax(1) == asked.labels).mean()), calibration_error(told, asked.labels), float(chance)
 
 
 @torch.no_grad()
@@ -121,14 +132,14 @@ def scored(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
     return torch.cat([network(part) for part in pictures.split(64)])
 
 
-def train_ours(learned: Labelled, held_out: Labelled, options: ClassifierOptions, **start: str) -> nn.Module:
-    """What ``train classifier`` trains, without its files."""
+def train_ours(learned: Labelled, held_out: Labelled, options: ClassifierOptions, **start: str) -> tuple[nn.Module, float]:
+    """What ``train classifier`` trains, and its temperature, without its files."""
     training = Recognition(dataclasses.replace(options, **start), "cpu", learned, held_out)
     for iteration in range(options.iterations):
         training.step(iteration, make_batch(learned, iteration, options))
         if (iteration + 1) % options.report_every == 0 or iteration + 1 == options.iterations:
             training.measure()
-    return training.best
+    return training.best, training.results().record["temperature"]
 
 
 class Block(nn.Module):
@@ -152,8 +163,8 @@ def resnet(classes: int, width: int) -> nn.Sequential:
     return nn.Sequential(stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, classes))
 
 
-def train_resnet(learned: Labelled, held_out: Labelled, options: ClassifierOptions, width: int) -> nn.Module:
-    """The usual recipe; the weights that tell the pictures held out best."""
+def train_resnet(learned: Labelled, held_out: Labelled, options: ClassifierOptions, width: int) -> tuple[nn.Module, float]:
+    """The usual recipe; the weights that tell the pictures held out best, and the temperature at which they do."""
     torch.manual_seed(options.seed)
     generator = np.random.default_rng(options.seed)
     network = resnet(len(learned.classes), width).to(memory_format=torch.channels_last)
@@ -179,7 +190,8 @@ def train_resnet(learned: Labelled, held_out: Labelled, options: ClassifierOptio
             network.train()
             if found < least:
                 best, least = copy.deepcopy(network), found
-    return Centred(best.eval())
+    chosen = Centred(best.eval())
+    return chosen, fit_temperature(scored(chosen, others).numpy(), held_out.labels)
 
 
 def cropped(padded: torch.Tensor, size: int, generator: np.random.Generator) -> torch.Tensor:
