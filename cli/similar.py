@@ -26,12 +26,13 @@ Examples:
 @console_options
 @click.pass_obj
 def similar(
-    console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, weights: str, device: str
+    console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, zoom: bool, weights: str, device: str
 ) -> int:
     """Find the photos that show most of what PHOTO shows, by a small network, colours and details; needs the extra «learned»."""
     require_photos([photo], 1)
     from compositor.images import photo_names
     from compositor.learned import Encoder
+    from compositor.learned.beside import Beside
     from compositor.learned.grouping import tell_photos
 
     sources = find_photos(console, photos, from_file)
@@ -39,16 +40,15 @@ def similar(
     others = [place for place, source in enumerate(sources) if os.path.realpath(source) != os.path.realpath(photo)]
     if not others:
         raise click.UsageError(f"{photo} is the only photo that was given; name others to compare it with")
-    encoder = Encoder.load(weights or None, device=device)
-    wanted, names = encoder([photo])[0], photo_names(sources)
+    beside, names = Beside(photo, Encoder.load(weights or None, device=device), zoom=zoom), photo_names(sources)
     with console.progress() as progress:
-        told = tell_photos([sources[place] for place in others], encoder, names=[names[place] for place in others], progress=progress)
+        told = tell_photos([sources[place] for place in others], beside, names=[names[place] for place in others], progress=progress)
     for name, reason in told.left_out:
         console.leave_out(name, reason)
     if not told.places:
         raise ReadError("none of the other photos can be read; the warnings say why")
     found = sorted(
-        ((float(row @ wanted), names[others[place]]) for row, place in zip(told.numbers, told.places, strict=True)),
+        ((float(row[0]), names[others[place]]) for row, place in zip(told.numbers, told.places, strict=True)),
         key=lambda one: (-one[0], one[1]),
     )
     records = [{"name": name, "likeness": round(likeness, 4)} for likeness, name in found[:count]]

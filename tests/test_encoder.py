@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -20,6 +21,7 @@ from compositor.errors import OptionError
 from compositor.images import write_image
 from compositor.learned import Encoder, train_encoder
 from compositor.learned.backbone import EncoderNetwork
+from compositor.learned.beside import Beside, likeness, tell_closely
 from compositor.learned.contrast import Contrast, contrast_loss, make_pairs
 from compositor.learned.photographs import Photographs
 from compositor.learned.weights import WeightsError, write_weights
@@ -147,6 +149,23 @@ def test_similar_names_photos_by_what_they_show(tmp_path, folder, untrained, cap
     assert len(told["similar"]) == 3
     assert [one["name"] for one in told["left_out"]] == ["broken.jpg"]
     assert told["photo"] == os.fspath(photos / "20_0.png")
+    assert run(["similar", str(photos / "20_0.png"), str(photos), "--weights", str(weights), "--device", "cpu", "--json", "--zoom"]) == 3
+    closely = json.loads(capsys.readouterr().out)
+    assert closely["similar"][0]["name"] == "20_60.png"
+    assert closely["similar"] != told["similar"]
+
+
+def test_a_part_that_a_longer_lens_saw_is_more_like_the_whole_when_parts_are_told(untrained):
+    """Of three pictures one has the part; put beside wholes alone it is hardly more like that one."""
+    wide = [texture(seed, 300) for seed in (30, 31, 32)]
+    near = cv2.resize(wide[1][80:200, 100:220], (240, 240), interpolation=cv2.INTER_CUBIC)
+    plain, closely = (Beside(near, untrained, zoom=zoom)(wide)[:, 0] for zoom in (False, True))
+    assert closely.argmax() == 1
+    lead = [float(told[1] - max(told[0], told[2])) for told in (plain, closely)]
+    assert lead[1] > lead[0] + 0.05
+    whole = tell_closely(wide[0], untrained)
+    assert whole[0] @ whole[0] == pytest.approx(1, abs=1e-5)
+    assert likeness(whole, tell_closely(near, untrained)) == pytest.approx(float(closely[0]), abs=1e-5)
 
 
 def test_the_weights_that_ship_find_the_other_half():

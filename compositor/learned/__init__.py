@@ -6,9 +6,9 @@ through the classical stages and cuts ``strips`` along the seam; ``network`` is 
 ``panoramas`` sends a finished panorama through it.
 
 Whole pictures: ``backbone`` is the network that looks at them, ``contrast`` how it learns what overlaps, ``encoder`` its use, beside
-``descriptors`` and ``words`` that nobody learned by gradient. ``grouping`` and ``clustering`` find sets by it, ``perception`` says how
-different two pictures look. ``recognition`` teaches it the classes of ``labelled`` pictures, told beside their ``outlines`` and begun
-by regression (``ridge``); ``judgement`` says how well it knows them, ``classifier`` is its use.
+``descriptors`` and ``words`` that nobody learned by gradient; ``beside`` also puts parts beside wholes. ``grouping`` and ``clustering``
+find sets by it, ``perception`` says how different two pictures look. ``recognition`` teaches it the classes of ``labelled`` pictures, told
+beside their ``outlines`` and begun by regression (``ridge``); ``judgement`` says how well it knows them, ``classifier`` is its use.
 
 Pasted objects: ``objects`` finds things in photos that could have been cut out, ``clues`` are samples of what can be seen of one, ``tones``
 change colours, ``harmony`` is the network, ``harmonizing`` its training and ``harmonizer`` the network in use.

@@ -24,7 +24,7 @@ from compositor.learned.pictures import Picture, read_picture, shrunk
 from compositor.learned.weights import fitting, packaged_weights, read_weights
 from compositor.learned.words import Words
 
-__all__ = ["KIND", "OVERLAP", "Encoder", "read_encoder"]
+__all__ = ["KIND", "OVERLAP", "SHORT_SIDE", "Encoder", "read_encoder", "squares_of"]
 
 KIND = "an encoder"
 SHORT_SIDE, SMALLEST = 96, 64
@@ -134,10 +134,11 @@ class Encoder:
 
     def _told(self, pictures: NDArray[np.uint8], parts: Sequence[str]) -> dict[str, Tensor]:
         """The learned parts of pictures of one size."""
+        h, w = pictures.shape[1:3]
         maps = self.network.backbone(torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 255)
         told: dict[str, Callable[[], Tensor]] = {
             "picture": lambda: self.network.embed(maps),
-            "regions": lambda: torch.stack([self.network.embed(_cut(maps, box)) for box in _boxes(*pictures.shape[1:3])]).sum(0),
+            "regions": lambda: torch.stack([self.network.embed(_cut(maps, box)) for box in squares_of(h, w, REGION)]).sum(0),
             "layers": lambda: torch.cat([functional.normalize(pooled(found)) for found in maps], 1),
         }
         return {name: functional.normalize(told[name]()) for name in parts}  # «picture» has length 1 already
@@ -161,9 +162,17 @@ def read_encoder(path: str | os.PathLike[str]) -> tuple[EncoderNetwork, Words]:
     return network, vocabulary
 
 
-def _boxes(h: int, w: int) -> list[tuple[float, float, float, float]]:
-    """Squares all over a picture, each overlapping the next by half or more: top, left, bottom and right as shares."""
-    side = REGION * min(h, w)
+def squares_of(h: int, w: int, share: float) -> list[tuple[float, float, float, float]]:
+    """Squares all over a picture, each overlapping the next by half or more: top, left, bottom and right as shares.
+
+    Parameters
+    ----------
+    h, w : int
+        The picture's sides.
+    share : float
+        A square's side, as a share of the shorter one.
+    """
+    side = share * min(h, w)
     down, across = (np.linspace(0, length - side, 1 + int(np.ceil((length - side) / (side / 2)))) for length in (h, w))
     return [(y / h, x / w, (y + side) / h, (x + side) / w) for y in down for x in across]
 

@@ -163,7 +163,7 @@ def group(photos: Iterable[Picture], *, encoder: Encoder | None = None, progress
 
 def tell_photos(
     sources: Sequence[Picture],
-    encoder: Encoder,
+    encoder: Callable[..., Floats],
     *,
     names: Sequence[str] | None = None,
     parts: dict[str, float] | None = None,
@@ -174,7 +174,7 @@ def tell_photos(
     Parameters
     ----------
     sources : sequence of path, (h, w, 3) array or Photo
-    encoder : Encoder
+    encoder : Encoder or Beside
     names : sequence of str, optional
         What the photos are called.
     parts : dict of str to float, optional

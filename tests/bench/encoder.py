@@ -1,9 +1,9 @@
 """How well photos that overlap find each other among photos of other scenes, by each part that the encoder tells and by all together.
 
 FOLDERS hold a scene each, in whatever folders of theirs; photos that the encoder learned from are left out with their whole folder. Photos
-of a folder overlap if enough of their SIFT features agree on a homography; those of different folders do not; others are not counted. AUC:
-how often an overlapping pair is more alike than a pair of different scenes. recall@5: how many photos have an overlapping one among the
-five that are most like them. ms: a photo, on one thread, reading it left aside.
+of a folder overlap if enough of their SIFT features agree on a homography; those of different folders do not; others are not counted. The
+last row also puts parts beside wholes. AUC: how often an overlapping pair is more alike than a pair of different scenes. recall@5: how many
+photos have an overlapping one among the five that are most like them. ms: a photo, on one thread, reading it left aside.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from compositor.errors import ReadError
 from compositor.images import PICTURE_ENDINGS
 from compositor.learned import Encoder
 from compositor.learned.backbone import EncoderNetwork
+from compositor.learned.beside import likeness, tell_closely
 from compositor.learned.encoder import KIND, OVERLAP
 from compositor.learned.pictures import read_picture, shrunk
 from compositor.learned.weights import packaged_weights, read_weights
@@ -64,6 +65,11 @@ def encoder(folders: tuple[Path, ...], weights: str | None) -> None:
         told = encode(looked_at, parts=parts)
         took = (time.process_time() - began) / len(told) * 1000
         print_row(name, *(f"{figure:.4f}" for figure in judge(told @ told.T, overlap, np.array(scenes))), f"{took:.1f}")
+    began = time.process_time()
+    closely = [tell_closely(picture, taught) for picture in looked_at]
+    took = (time.process_time() - began) / len(closely) * 1000
+    alike = np.array([[likeness(one, other) for other in closely] for one in closely])
+    print_row("all, and parts beside wholes", *(f"{figure:.4f}" for figure in judge(alike, overlap, np.array(scenes))), f"{took:.1f}")
 
 
 def read_scenes(folders: tuple[Path, ...], learned: set[str]) -> tuple[list[np.ndarray], list[str]]:

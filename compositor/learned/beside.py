@@ -1,0 +1,75 @@
+"""How alike pictures are to one picture: whole beside whole, or also parts of one beside the whole of the other.
+
+Whole pictures of one place look less and less alike the farther one lens zooms in. A part of the wider one then shows what the other shows:
+parts are told as pictures of their own, and of all that are put beside the other picture the most alike one counts (late interaction, as
+Khattab and Zaharia, «ColBERT», SIGIR 2020, call it among words).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compositor.learned.encoder import SHORT_SIDE, Encoder, squares_of
+from compositor.learned.pictures import Picture, read_picture
+
+__all__ = ["Beside", "likeness", "tell_closely"]
+
+PART = 1 / 2
+"""Side of the parts, as a share of the shorter side: beside these, a lens of four times the focal length zooms in by two."""
+Floats = NDArray[np.float32]
+
+
+class Beside:
+    """Tells how alike pictures are to one.
+
+    Parameters
+    ----------
+    picture : path, (h, w, 3) array or Photo
+        Which one.
+    encoder : Encoder
+    zoom : bool
+        Put parts beside wholes, too.
+    """
+
+    def __init__(self, picture: Picture, encoder: Encoder, *, zoom: bool = False) -> None:
+        self.encoder, self.zoom = encoder, zoom
+        self.wanted = tell_closely(picture, encoder) if zoom else encoder([picture])
+
+    def __call__(self, pictures: Iterable[Picture], *, parts: dict[str, float] | None = None) -> Floats:
+        """Likenesses, (n, 1): 1 for an equal picture."""
+        if self.zoom:
+            told = [[likeness(self.wanted, tell_closely(picture, self.encoder, parts=parts))] for picture in pictures]
+            return np.array(told, np.float32).reshape(-1, 1)
+        return np.asarray(self.encoder(pictures, parts=parts) @ self.wanted.T, np.float32)
+
+
+def tell_closely(picture: Picture, encoder: Encoder, *, parts: dict[str, float] | None = None) -> Floats:
+    """Numbers of a picture and of squares all over it, (1 + k, d): what ``likeness`` compares.
+
+    Parameters
+    ----------
+    picture : path, (h, w, 3) array or Photo
+    encoder : Encoder
+    parts : dict of str to float, optional
+        What counts how much, as ``Encoder`` takes it.
+    """
+    pixels = read_picture(picture, short=round(SHORT_SIDE / PART))
+    h, w = pixels.shape[:2]
+    boxes = [(np.array(box) * (h, w, h, w)).round().astype(int) for box in squares_of(h, w, PART)]
+    squares = [pixels[top : max(bottom, top + 1), left : max(right, left + 1)] for top, left, bottom, right in boxes]
+    return encoder([pixels, *squares], parts=parts)
+
+
+def likeness(one: Floats, other: Floats) -> float:
+    """The mean of how alike two pictures are and of how alike a part of one and the whole of the other are at best.
+
+    Parameters
+    ----------
+    one, other : (1 + k, d) float32
+        What ``tell_closely`` told of each.
+    """
+    at_best = max(float((one[1:] @ other[0]).max()), float((other[1:] @ one[0]).max()))
+    return (float(one[0] @ other[0]) + at_best) / 2
