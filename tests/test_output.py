@@ -6,11 +6,13 @@ import dataclasses
 import os
 import re
 import shutil
+import struct
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 from scipy.spatial.transform import Rotation
 
 import compositor.images.tiff
@@ -44,6 +46,14 @@ def exif_of_a_phone(heading=None):
     if heading is not None:
         exif[0x8825] = {**exif[0x8825], 16: "T", 17: heading}
     return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def types_of_tags(block, start):
+    """Of a directory of an EXIF block: the type of every tag, and where a block within it begins, by tag."""
+    order = "<" if block[:2] == b"II" else ">"
+    count = struct.unpack_from(f"{order}H", block, start)[0]
+    entries = [struct.unpack_from(f"{order}HHII", block, start + 2 + 12 * k) for k in range(count)]
+    return {tag: kind for tag, kind, _, _ in entries}, {tag: value for tag, _, _, value in entries}
 
 
 def panorama_on(canvas, generator, count=3, exif=b"", yaw=0.0, dtype=np.uint8):
@@ -346,3 +356,33 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     for place, words in (("file", "not a folder"), ("nowhere/masks", "there is no folder")):
         with pytest.raises(OutputError, match=words):
             write_folder(tmp_path / place, fail, overwrite=True)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_exif_has_the_types_of_the_standard(tmp_path, generator, ending):
+    exif = Image.Exif()
+    exif[0x8769] = {
+        0x9000: b"0230",
+        0x9101: b"\1\2\3\0",
+        0x9201: IFDRational(17, 2),
+        0x9204: IFDRational(0),
+        0x829A: IFDRational(1, 100),
+        0xA300: b"\3",
+    }
+    exif[0x8825] = {1: "N", 2: (48.0, 30.0, 0.0), 0x1B: b"ASCII\0\0\0GPS"}
+    block = exif.tobytes().removeprefix(b"Exif\0\0")
+    path = tmp_path / f"a.{ending}"
+    panorama_on(WHOLE, generator, exif=block).save(path)
+    if ending == "tif":
+        block = path.read_bytes()
+    else:
+        with Image.open(path) as picture:
+            block = picture.info["exif"].removeprefix(b"Exif\0\0")
+    _, places = types_of_tags(block, struct.unpack_from("<I" if block[:2] == b"II" else ">I", block, 4)[0])
+    photo, values = types_of_tags(block, places[0x8769])
+    # CIPA DC-008: undefined bytes are 7, rational numbers 5, those with a sign 10.
+    assert {tag: photo[tag] for tag in (0x9000, 0x9101, 0x9201, 0x9204, 0x829A, 0xA300)} == {
+        0x9000: 7, 0x9101: 7, 0x9201: 10, 0x9204: 10, 0x829A: 5, 0xA300: 7
+    }  # fmt: skip
+    assert types_of_tags(block, places[0x8825])[0][0x1B] == 7
+    assert struct.unpack_from("<ii" if block[:2] == b"II" else ">ii", block, values[0x9201]) == (17, 2)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compositor.encoding import full_scale
 from compositor.errors import ReadError
 from compositor.images.alpha import with_alpha
-from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS, exif_of_tiff, load_exif
+from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS, exif_of_tiff, load_exif, true_type
 from compositor.images.samples import Header, Samples
 from compositor.spool import Derived, Drawn, Spool
 from compositor.threads import threads_allowed
@@ -235,6 +235,7 @@ def append_block(file: BinaryIO, pointer: int, block: Mapping[int, Any], *, big:
     try:
         for tag, value in block.items():
             directory[tag] = value
+            directory.tagtype[tag] = true_type(pointer, tag, directory.tagtype[tag])
         written = directory.tobytes(place)
     except EXIF_ERRORS as error:
         logger.warning("a part of the first photo's EXIF block cannot be kept (%s)", error)
