@@ -5,7 +5,6 @@ For photos of a plane, homogeneous coordinates (X, Y, 1) on that plane take the 
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
@@ -118,20 +117,14 @@ def ray_directions(camera: Camera, points: Floats) -> Floats:
     return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
 
-@functools.lru_cache(maxsize=512)
 def border_directions(camera: Camera, samples: int = SAMPLES_PER_SIDE, *, beyond: float = 0.0) -> Floats:
-    """World directions of the centres of a photo's outermost pixels, or of what lies px ``beyond``, once round, (4 * samples, 3).
-
-    They are kept, since half a dozen questions about a canvas begin with them, and read-only for that.
-    """
+    """World directions of the centres of a photo's outermost pixels, or of what lies px ``beyond``, once round, (4 * samples, 3)."""
     w, h = camera.size
     t = np.arange(samples) / samples
     zero, one = np.zeros(samples), np.ones(samples)
     x = np.concatenate([t, one, 1 - t, zero]) * (w - 1 + 2 * beyond) - beyond
     y = np.concatenate([zero, t, one, 1 - t]) * (h - 1 + 2 * beyond) - beyond
-    directions = ray_directions(camera, np.stack([x, y], axis=1))
-    directions.flags.writeable = False
-    return directions
+    return ray_directions(camera, np.stack([x, y], axis=1))
 
 
 def _turn(rotation: Floats, vectors: Floats) -> Floats:
