@@ -21,11 +21,11 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES, short_help="Place an object of one picture on another.")
-@click.argument("background", type=click.Path())
-@click.argument("cutout", metavar="OBJECT", type=click.Path())
+@click.argument("background", type=click.Path(dir_okay=False))
+@click.argument("cutout", metavar="OBJECT", type=click.Path(dir_okay=False))
 @click.option(
     "--mask",
-    type=click.Path(),
+    type=click.Path(dir_okay=False),
     help="A picture of the object's size, white on it; without one, what of OBJECT is opaque.",
 )
 @click.option("-o", "--output", type=click.Path(), required=True, help="The picture to write: .jpg, .png or .tif.")
@@ -56,7 +56,7 @@ def paste(
 
     Its border is freed of what it stood before and fades; its tone stays, unless --harmonize asks for another.
     """
-    pictures = [path for path in (background, cutout, mask) if path]
+    pictures = [path for path in (background, cutout, mask) if path is not None]
     require_photos(pictures, len(pictures))
     inputs = [*pictures, weights] if weights else pictures
     check_outputs(output=output, inputs=inputs, overwrite=overwrite)

@@ -79,7 +79,7 @@ def require_photos(paths: Sequence[str], least: int) -> None:
     click.UsageError
         Fewer than ``least`` are left.
     """
-    missing = [path for path in paths if is_missing(path)]
+    missing = [path or "''" for path in paths if is_missing(path)]
     if missing and len(paths) - len(missing) < least:
         counted = f"; {len(missing)} of {len(paths)} files {'is' if len(missing) == 1 else 'are'} missing" if len(paths) > 1 else ""
         needed = f", at least {least} {'is' if least == 1 else 'are'} needed" if least < len(paths) else ""

@@ -20,7 +20,7 @@ Examples:
 
 
 @click.command(short_help="Find the photos that show most of what one shows.", epilog=EXAMPLES)
-@click.argument("photo", type=click.Path())
+@click.argument("photo", type=click.Path(dir_okay=False))
 @photo_arguments
 @options_from(SimilarOptions)
 @console_options

@@ -24,11 +24,12 @@ def photo(values):
     return np.repeat(np.rint(values).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def mended(first, second, refine):
-    """The cut panorama as it was, and as it is mended, (h, w) levels."""
+def mended(first, second, refine, nobody=np.zeros((HEIGHT, WIDTH), np.bool_)):  # noqa: B008 - never written to
+    """The cut panorama as it was, and as it is mended, (h, w) levels; where ``nobody`` says, no photo shows."""
     owner = np.zeros((HEIGHT, WIDTH), np.int8)
     owner[:, SEAM:] = 1
-    before = np.where(owner[..., None] == 1, second, first)
+    owner[nobody] = -1
+    before = np.where(owner[..., None] == 1, second, first) * ~nobody[..., None]
     photos = [photo_of(pixels, eye.name) for pixels, eye in zip((first, second), EYES, strict=True)]
     after, light = before.copy(), Photometry.neutral(tuple(eye.name for eye in EYES))
     mend_seams(after, owner, EYES, photos, SHEET, light, refine, lambda stage, done, total: None)
@@ -65,20 +66,47 @@ def test_detail_is_not_given_for_a_seam_that_hardly_shows(generator, step, blurr
         assert grain[1] > 0.95 * grain[0]
 
 
+def striping(layers):
+    """Takes the seam's step away, and stains what is behind it: with stripes of twelve levels, four px apart."""
+    rim = layers.owner & (layers.inside > 6) & (layers.inside < 24)
+    stripes = np.float32(12 / 255) * np.sin(np.arange(WIDTH, dtype=np.float32)[: rim.shape[1]] * np.float32(np.pi / 2))
+    return closing(layers, layers.new + (rim * stripes)[..., None])
+
+
 def test_of_a_change_that_stains_its_tone_is_taken(generator):
-    """Stripes of twelve levels, four px apart, come with a tone that closes the seam."""
     scene = 120 + generator.normal(0, 1, (HEIGHT, WIDTH))
-
-    def striping(layers):
-        rim = layers.owner & (layers.inside > 6) & (layers.inside < 24)
-        stripes = np.float32(12 / 255) * np.sin(np.arange(WIDTH, dtype=np.float32)[: rim.shape[1]] * np.float32(np.pi / 2))
-        return closing(layers, layers.new + (rim * stripes)[..., None])
-
     before, after = mended(photo(scene), photo(scene + 6), striping)
     assert abs(step_at_seam(after)) < 0.3 * step_at_seam(before)
     columns = [picture[ROWS, SEAM + 8 : SEAM + 22].mean(axis=0) for picture in (before, after)]
     left = np.diff(columns[1]) - np.diff(columns[0])
     assert np.abs(left).max() < 3  # a level of fine detail up, one down, and what is left of the stripes when they are smooth
+
+
+def test_of_a_change_that_is_no_number_somewhere_nothing_is_taken(generator):
+    scene = 120 + generator.normal(0, 1, (HEIGHT, WIDTH))
+
+    def spoiling(layers):
+        made = striping(layers)
+        made[np.unravel_index(np.argmax(layers.owner & (layers.inside > 8)), layers.owner.shape)] = np.nan
+        return made
+
+    before, after = mended(photo(scene), photo(scene + 6), spoiling)
+    np.testing.assert_array_equal(after, before)
+
+
+def test_where_no_photo_shows_nothing_changes(generator):
+    scene, nobody = 20 + generator.normal(0, 1, (HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH), np.bool_)
+    nobody[60:260, SEAM - 40 : SEAM - 12] = True
+
+    def darkening(layers):  # the other side, whose smooth part would reach into the hole
+        rim = ~layers.owner & (layers.outside > 8) & (layers.outside < 24)
+        stripes = np.float32(25 / 255) * np.sin(np.arange(WIDTH, dtype=np.float32)[: rim.shape[1]] * np.float32(np.pi / 2))
+        closer = layers.reference + np.float32(8 / 255) * np.clip(1 - layers.outside / 64, 0, 1)[..., None] + (rim * stripes)[..., None]
+        return np.where(layers.owner[..., None], closing(layers), closer).astype(np.float32)
+
+    before, after = mended(photo(scene), photo(scene + 16), darkening, nobody)
+    assert (after != before).any()
+    assert (after[nobody] == 0).all()
 
 
 def test_what_rounding_adds_is_no_detail():

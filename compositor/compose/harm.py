@@ -67,7 +67,7 @@ def take(change: Floats, layers: Layers, base: Floats, seam: Floats, near: Mask,
     """
     # What is only not rounded yet is no change; what is no number is no gain.
     stored = change if white == 1 else np.where(np.abs(change) > HALF / white, change, 0)
-    if not stored.any() or not np.isfinite(stored).all():
+    if not stored.any() or not np.isfinite(change).all():
         return np.zeros_like(base)
     whole = _keeping_detail(stored, layers, base)
     changed = _strongest(whole) != 0
@@ -82,8 +82,9 @@ def take(change: Floats, layers: Layers, base: Floats, seam: Floats, near: Mask,
     if share.min() == 1:
         return taken
     gentle, coarse = _keeping_detail(_gentle(change, layers, white), layers, base), Measure(layers, near, finest=COARSE)
-    # Layers end at black and white; what floats hold beyond white stays.
-    gentle = np.where(base <= 1, np.clip(gentle, np.minimum(-base, 0), np.maximum(1 - base, 0)), np.float32(0))
+    # Layers end at black and white, and where neither photo is; what floats hold beyond white stays.
+    may_change = (base <= 1) & (layers.reference_valid | layers.new_valid)[..., None]
+    gentle = np.where(may_change, np.clip(gentle, np.minimum(-base, 0), np.maximum(1 - base, 0)), np.float32(0))
     gentle *= (box * (1 - share) * harm.helping(gentle, coarse))[..., None]
     share = harm.spared(gentle, taken, coarse, measure.only(_strongest(gentle) != 0))
     return np.asarray(taken + share[..., None] * gentle, np.float32)

@@ -238,18 +238,17 @@ def _expand(layers: _Layers, labels: NDArray[np.int16], allowed: NDArray[np.bool
 
 def _apart(frames: NDArray[np.int64], width: int) -> list[list[int]]:
     """Photos in groups whose frames neither overlap nor touch each other, so that none sees what another of its group takes."""
-    left, top, across, down = (frames[:, k] for k in range(1, 5))
-    behind = (left[None] - left[:, None]) % width  # from each photo's left edge on to the other's, round the canvas
-    beside = (behind <= across[:, None]) | (across[None] >= behind.T)
-    above = top[None] - top[:, None]
-    touching = beside & (above <= down[:, None]) & (down[None] >= above.T)
     groups: list[list[int]] = []
-    for photo in range(len(frames)):
-        group = next((group for group in groups if not touching[photo, group].any()), None)
-        if group is None:
-            groups.append([photo])
+    for photo, (_, left, top, across, down) in enumerate(frames):
+        for group in groups:
+            others = frames[group]
+            # From either left edge on to the other's, round the canvas.
+            beside = ((others[:, 1] - left) % width <= across) | ((left - others[:, 1]) % width <= others[:, 3])
+            if not (beside & (others[:, 2] - top <= down) & (top - others[:, 2] <= others[:, 4])).any():
+                group.append(photo)
+                break
         else:
-            group.append(photo)
+            groups.append([photo])
     return groups
 
 

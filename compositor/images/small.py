@@ -19,7 +19,7 @@ LOOKED_AT = 1.3e6
 PLANNED = 0.15e6
 """Pixels at which a photo is planned, about; for other sizes its file is decoded."""
 MOST_KEPT = 128e6
-"""Bytes that a set's small pictures may have; where they would have more, none is kept."""
+"""Bytes that a set's small pictures may have; those of the photos beyond are made when they are asked for."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -34,7 +34,7 @@ class SmallPictureKeeper:
     looked_at, small : int
         The first is less than the second.
     keeps : bool
-        Whether to keep the small picture until it is asked for.
+        Whether to keep the small picture until it is asked for, once.
     """
 
     decode: Decoder
@@ -46,7 +46,7 @@ class SmallPictureKeeper:
     def __call__(self, shrink: int) -> Decoded:
         """The photo at 1/shrink, shrink being 1, 2, 4 or 8."""
         if shrink == self.small:
-            kept, self.kept = self.kept, None
+            kept, self.kept, self.keeps = self.kept, None, False
             return kept or self._smaller(self.decode(self.looked_at))
         decoded = self.decode(shrink)
         if self.keeps and shrink == self.looked_at:
@@ -73,11 +73,12 @@ def keep_small_pictures(photos: Sequence[Photo]) -> list[Photo]:
     -------
     list of Photo
     """
-    small = [min(8, 1 << max(0, round(math.log2(math.prod(photo.size) / PLANNED) / 2))) for photo in photos]
-    needed = sum(3 * photo.dtype.itemsize * math.prod(photo.size) / shrink**2 for photo, shrink in zip(photos, small, strict=True))
-    return [
-        dataclasses.replace(photo, decode=SmallPictureKeeper(photo.decode, looked_at, shrink, needed <= MOST_KEPT))
-        if (looked_at := shrink_to(photo.size, LOOKED_AT)) < shrink
-        else photo
-        for photo, shrink in zip(photos, small, strict=True)
-    ]
+    kept, needed = [], 0.0
+    for photo in photos:
+        area = math.prod(photo.size)
+        looked_at, small = shrink_to(photo.size, LOOKED_AT), min(8, 1 << max(0, round(math.log2(area / PLANNED) / 2)))
+        if looked_at < small:
+            needed += 3 * photo.dtype.itemsize * area / small**2
+            photo = dataclasses.replace(photo, decode=SmallPictureKeeper(photo.decode, looked_at, small, needed <= MOST_KEPT))
+        kept.append(photo)
+    return kept

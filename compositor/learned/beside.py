@@ -38,29 +38,27 @@ class Beside:
         self.encoder, self.zoom = encoder, zoom
         self.wanted = tell_closely(picture, encoder) if zoom else encoder([picture])
 
-    def __call__(self, pictures: Iterable[Picture], *, parts: dict[str, float] | None = None) -> Floats:
-        """Likenesses, (n, 1): 1 for an equal picture."""
+    def __call__(self, pictures: Iterable[Picture]) -> Floats:
+        """Likenesses, (n, 1): 1 for an equal picture, or where parts count less, for they are unlike the whole."""
         if self.zoom:
-            told = [[likeness(self.wanted, tell_closely(picture, self.encoder, parts=parts))] for picture in pictures]
+            told = [[likeness(self.wanted, tell_closely(picture, self.encoder))] for picture in pictures]
             return np.array(told, np.float32).reshape(-1, 1)
-        return np.asarray(self.encoder(pictures, parts=parts) @ self.wanted.T, np.float32)
+        return np.asarray(self.encoder(pictures) @ self.wanted.T, np.float32)
 
 
-def tell_closely(picture: Picture, encoder: Encoder, *, parts: dict[str, float] | None = None) -> Floats:
+def tell_closely(picture: Picture, encoder: Encoder) -> Floats:
     """Numbers of a picture and of squares all over it, (1 + k, d): what ``likeness`` compares.
 
     Parameters
     ----------
     picture : path, (h, w, 3) array or Photo
     encoder : Encoder
-    parts : dict of str to float, optional
-        What counts how much, as ``Encoder`` takes it.
     """
     pixels = read_picture(picture, short=round(SHORT_SIDE / PART))
     h, w = pixels.shape[:2]
     boxes = [(np.array(box) * (h, w, h, w)).round().astype(int) for box in squares_of(h, w, PART)]
     squares = [pixels[top : max(bottom, top + 1), left : max(right, left + 1)] for top, left, bottom, right in boxes]
-    return encoder([pixels, *squares], parts=parts)
+    return encoder([pixels, *squares])
 
 
 def likeness(one: Floats, other: Floats) -> float:

@@ -178,11 +178,12 @@ def tell_photos(
     names : sequence of str, optional
         What the photos are called.
     parts : dict of str to float, optional
-        What counts how much, as ``Encoder`` takes it.
+        What counts how much, as ``Encoder`` takes it; ``Beside`` takes none.
     progress : callable, optional
         Called as progress("look", done, total).
     """
     names = names or photo_names(list(sources))
+    tell = encoder if parts is None else functools.partial(encoder, parts=parts)
 
     def read(place: int) -> NDArray[np.uint8] | ReadError:
         try:
@@ -203,8 +204,8 @@ def tell_photos(
             pictures = {k: one for k, one in shown.items() if not isinstance(one, ReadError)}
             places += pictures
             if pictures:
-                rows.append(encoder(pictures.values(), parts=parts))
-    return Told(np.concatenate(rows or [encoder([], parts=parts)]), tuple(places), tuple(left_out))
+                rows.append(tell(pictures.values()))
+    return Told(np.concatenate(rows or [tell([])]), tuple(places), tuple(left_out))
 
 
 def mutual_neighbours(numbers: Floats, count: int, least: float, sets: NDArray[np.int64] | None = None) -> list[Joint]:

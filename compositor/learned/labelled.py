@@ -66,7 +66,9 @@ class Labelled:
         OptionError
             There are not at least two classes of two readable pictures each.
         """
-        place = Path(folder)
+        place, needed = Path(folder), "give a folder that has a folder for each class, with two pictures or more"
+        if place.exists() and not place.is_dir():
+            raise OptionError(f"{printable(folder)} is no folder; {needed}")
         classes = sorted(one.name for one in place.iterdir() if is_class(one)) if place.is_dir() else []
         kept = round(ROOM * size)
         found = [(name, path) for name in classes for path in sorted((place / name).rglob("*")) if is_picture(path)]
@@ -78,7 +80,6 @@ class Labelled:
         counts = np.bincount(labels, minlength=len(classes))
         if len(classes) < 2 or counts.min() < 2:
             told = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True)) or "none"
-            needed = "give a folder that has a folder for each class, with two pictures or more"
             raise OptionError(f"{printable(folder)}: its classes are: {told}; {needed}", left_out=tuple(left_out))
         pixels, names = (tuple(getattr(entry, name) for entry in rows.values()) for name in ("pixels", "name"))
         return cls(tuple(classes), pixels, labels, names, tuple(rows), tuple(left_out))
