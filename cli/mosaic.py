@@ -13,8 +13,8 @@ import compositor
 from compositor.cli.console import Console, console_options, named
 from compositor.cli.options import options_from
 from compositor.cli.output import check_outputs
-from compositor.cli.photos import natural, pictures_in, require_photos
-from compositor.errors import counted
+from compositor.cli.photos import is_missing, natural, pictures_in, require_photos
+from compositor.errors import counted, first_names
 from compositor.options import JPEG_QUALITY, MosaicOptions
 
 EXAMPLES = """\b
@@ -66,6 +66,8 @@ def find_tiles(places: tuple[str, ...]) -> list[str]:
         There is none.
     """
     found = [path for place in places for path in sorted(_in_place(place), key=natural)]
+    if not found and (missing := [place for place in places if is_missing(place) and not glob.has_magic(place)]):
+        raise click.UsageError(f"there is no file or folder {first_names(missing)}; correct the name{'s' * (len(missing) > 1)}")
     if not found:
         from compositor.images import PICTURE_ENDINGS
 
