@@ -61,6 +61,18 @@ class Decoded:
         """Positions in the full-size photo of (n, 2) positions in these pixels."""
         return np.asarray((np.asarray(points, np.float64) + 0.5 - self.offset) / self.scale - 0.5)
 
+    def shrunk(self, size: tuple[int, int]) -> Decoded:
+        """The same with this width and height, by area averaging; a pixel stays valid when all of its parts were."""
+        import cv2
+
+        h, w = self.pixels.shape[:2]
+        pixels, mask = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA), self.mask
+        if mask is not None:
+            mask = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) == 255
+        x, y = size[0] / w, size[1] / h
+        # (p + .5) s - .5 + o, then (q + .5) x - .5: the half pixels cancel and the offset is scaled.
+        return Decoded(pixels, mask, (self.scale[0] * x, self.scale[1] * y), (self.offset[0] * x, self.offset[1] * y))
+
 
 class Decoder(Protocol):
     """Decodes a photo at 1/shrink of its size, shrink being 1, 2, 4 or 8; the result tells the exact scale."""
@@ -140,16 +152,7 @@ class Photo:
             decoded = dataclasses.replace(decoded, pixels=cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY))
         have_h, have_w = decoded.pixels.shape[:2]
         new_w, new_h = max(1, round(w * factor)), max(1, round(h * factor))
-        if new_w >= have_w and new_h >= have_h:
-            return decoded
-        pixels = cv2.resize(decoded.pixels, (new_w, new_h), interpolation=cv2.INTER_AREA)
-        mask = decoded.mask
-        if mask is not None:
-            mask = cv2.resize(mask.astype(np.uint8) * 255, (new_w, new_h), interpolation=cv2.INTER_AREA) == 255
-        x, y = new_w / have_w, new_h / have_h
-        scale = (decoded.scale[0] * x, decoded.scale[1] * y)
-        # (p + .5) s - .5 + o, then (q + .5) x - .5: the half pixels cancel and the offset is scaled.
-        return Decoded(pixels, mask, scale, (decoded.offset[0] * x, decoded.offset[1] * y))
+        return decoded if new_w >= have_w and new_h >= have_h else decoded.shrunk((new_w, new_h))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+from compositor.images.exif_types import EXIF_IFD, GPS_IFD, with_true_types
+
 __all__ = [
     "Exif",
     "camera_key",
@@ -21,7 +23,6 @@ __all__ = [
     "load_exif",
     "photo_heading",
     "read_exif",
-    "true_type",
 ]
 
 logger = logging.getLogger("compositor")
@@ -41,7 +42,7 @@ BIG = 43
 # What reading hostile EXIF has been seen or is documented to raise, in Pillow and in the number types it returns.
 EXIF_ERRORS = (SyntaxError, OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, struct.error)
 
-ORIENTATION, MAKE, MODEL, EXIF_IFD, GPS_IFD = 0x0112, 0x010F, 0x0110, 0x8769, 0x8825
+ORIENTATION, MAKE, MODEL = 0x0112, 0x010F, 0x0110
 FOCAL_LENGTH, FOCAL_35MM, PLANE_RESOLUTION, PLANE_UNIT, PIXELS_X, PIXELS_Y = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002, 0xA003
 EXPOSURE_TIME, F_NUMBER, SENSITIVITY = 0x829A, 0x829D, 0x8827
 TAKEN, TAKEN_FRACTION = 0x9003, 0x9291
@@ -53,12 +54,6 @@ PLANE_UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 # Tags that describe how the original file was stored; in another file they would be wrong.
 STORAGE_TAGS = {0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x0140, 0x0142, 0x0143, 0x0144, 0x0145}
 STORAGE_TAGS |= {0x013D, 0x014A, 0x0152, 0x0153, 0x015B, 0x0201, 0x0202, 0x0211, 0x0212, 0x0213, 0x02BC, 0x83BB, 0x8649, 0x8773, 0xC4A5}
-
-BYTE, RATIONAL, UNDEFINED, SIGNED_RATIONAL = 1, 5, 7, 10
-UNDEFINED_TAGS = {EXIF_IFD: {0x8828, 0x9000, 0x9101, 0x9286, 0xA000, 0xA20C, 0xA300, 0xA301, 0xA302, 0xA40B}, GPS_IFD: {0x1B, 0x1C}}
-"""Tags whose bytes are neither text nor numbers: versions, comments, patterns, names of methods."""
-SIGNED_TAGS = {0x9201, 0x9203, 0x9204, 0x9400, 0x9402, 0x9405}
-"""Shutter speed, brightness, bias, temperature, depth under water and elevation may be below zero."""
 
 # Description, make, model, date, artist, copyright.
 TEXT_TAGS = (0x010E, MAKE, MODEL, 0x0132, 0x013B, 0x8298)
@@ -305,32 +300,6 @@ def exif_for_output(content: bytes, size: tuple[int, int]) -> bytes | None:
         except EXIF_ERRORS as error:
             logger.warning("the first photo's EXIF block cannot be kept (%s)", error)
             return None
-
-
-def with_true_types(block: bytes) -> bytes:
-    """An EXIF block as Pillow writes it, each number and byte in the type that the standard wants; Pillow goes by the value.
-
-    Both types of a pair take as many bytes, so that nothing moves. (CIPA DC-008, 4.6)
-    """
-    made, order = bytearray(block), "<" if block[:2] == b"II" else ">"
-    directories = [(struct.unpack_from(f"{order}I", made, 4)[0], 0)]
-    for start, name in directories:
-        for place in range(start + 2, start + 2 + 12 * struct.unpack_from(f"{order}H", made, start)[0], 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHII", made, place)
-            if not name and tag in (EXIF_IFD, GPS_IFD):
-                directories.append((value, tag))
-            else:
-                struct.pack_into(f"{order}H", made, place + 2, true_type(name, tag, kind))
-    return bytes(made)
-
-
-def true_type(block: int, tag: int, kind: int) -> int:
-    """The type of a tag in a block that the standard wants in place of the one that its value suggests."""
-    if kind == BYTE and tag in UNDEFINED_TAGS.get(block, ()):
-        return UNDEFINED
-    if kind == RATIONAL and block == EXIF_IFD and tag in SIGNED_TAGS:
-        return SIGNED_RATIONAL
-    return kind
 
 
 def exif_of_tiff(file: BinaryIO) -> bytes | None:

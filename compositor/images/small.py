@@ -9,7 +9,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from compositor.images.samples import reduce_area
 from compositor.types import Decoded, Decoder, Photo, shrink_to
 
 __all__ = ["keep_small_pictures"]
@@ -55,10 +54,9 @@ class SmallPictureKeeper:
 
     def _smaller(self, decoded: Decoded) -> Decoded:
         """The small picture, by area averaging."""
-        pixels, mask = reduce_area(decoded.pixels, decoded.mask, self.small // self.looked_at)
-        x, y = (new / old for new, old in zip(pixels.shape[1::-1], decoded.pixels.shape[1::-1], strict=True))
-        scale, offset = (decoded.scale[0] * x, decoded.scale[1] * y), (decoded.offset[0] * x, decoded.offset[1] * y)
-        return Decoded(pixels, mask, scale, offset)
+        h, w = decoded.pixels.shape[:2]
+        times = self.small // self.looked_at
+        return decoded.shrunk((max(1, round(w / times)), max(1, round(h / times))))
 
 
 def keep_small_pictures(photos: Sequence[Photo]) -> list[Photo]:

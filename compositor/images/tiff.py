@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from compositor.encoding import full_scale
 from compositor.errors import ReadError
 from compositor.images.alpha import with_alpha
-from compositor.images.metadata import EXIF_ERRORS, EXIF_IFD, GPS_IFD, TEXT_TAGS, exif_of_tiff, load_exif, true_type
+from compositor.images.exif_types import EXIF_IFD, GPS_IFD, true_type
+from compositor.images.metadata import EXIF_ERRORS, TEXT_TAGS, exif_of_tiff, load_exif
 from compositor.images.samples import Header, Samples
 from compositor.spool import Derived, Drawn, Spool
 from compositor.threads import threads_allowed
