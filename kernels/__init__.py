@@ -1,10 +1,12 @@
 """Compiled loops: arrays in and out, allocated by the caller, nothing checked."""
 
 import os
+import sys
 import tempfile
 from typing import Any
 
 from numba.core import config as _config
+from numba.core import environment
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 
@@ -13,9 +15,13 @@ def _load_quickly() -> None:
     """Let Numba's cache load our kernels without what it takes to compile them.
 
     Its own first imports every function that kernels might call, more than half a second's work; compiling imports them by itself. Of
-    functions that are not ours nothing changes.
+    functions that are not ours nothing changes. And it imports the modules that the functions inside a kernel came from, for code that
+    falls back on Python's objects, as no kernel does: where one is not loaded yet, Numba itself stands for it.
     """
-    whole = FunctionCache.load_overload
+    whole, rebuild = FunctionCache.load_overload, environment._rebuild_env
+
+    def rebuild_env(module: str, constants: list[Any], name: str) -> Any:
+        return rebuild(module if module in sys.modules else "numba", constants, name)
 
     def load_overload(self: Any, sig: Any, target_context: Any) -> Any:
         if not self._py_func.__module__.startswith(f"{__name__}."):
@@ -25,6 +31,7 @@ def _load_quickly() -> None:
             return self._load_overload(sig, target_context)
 
     FunctionCache.load_overload = load_overload  # type: ignore[method-assign]
+    environment._rebuild_env = rebuild_env
 
 
 def _find_cache() -> None:

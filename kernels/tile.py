@@ -189,23 +189,44 @@ def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
     """
     h, w = owner.shape
     names, sums = np.empty(4, np.int16), np.empty(4, np.float32)
-    for i in range(h):
-        y = i // factor
-        down = np.float32(i - y * factor) / np.float32(factor)
-        for x in range((w + factor - 1) // factor):
-            a, b, c, d = labels[y, x], labels[y, x + 1], labels[y + 1, x], labels[y + 1, x + 1]
-            here = position[a] if a == b and a == c and a == d else np.int16(-1)
-            names[0], names[1], names[2], names[3] = a, b, c, d
-            for j in range(x * factor, min(x * factor + factor, w)):
-                if here >= 0 and valid[here, i, j]:
-                    owner[i, j] = weight_owner[i, j] = a
+    cells = (w + factor - 1) // factor
+    for y in range((h + factor - 1) // factor):
+        x = 0
+        while x < cells:
+            # Cells side by side whose labels are all the same: most of them, and there is little to ask there.
+            a, end = labels[y, x], x + 1
+            here = position[a] if a == labels[y, x + 1] and a == labels[y + 1, x] and a == labels[y + 1, x + 1] else np.int16(-1)
+            while here >= 0 and end < cells and labels[y, end + 1] == a and labels[y + 1, end + 1] == a:
+                end += 1
+            left, right = x * factor, min(end * factor, w)
+            for i in range(y * factor, min(y * factor + factor, h)):
+                if here >= 0 and _all(valid[here, i, left:right]):
+                    owner[i, left:right] = a
+                    weight_owner[i, left:right] = a
                     continue
-                right = np.float32(j - x * factor) / np.float32(factor)
-                sums[0] = (np.float32(1) - down) * (np.float32(1) - right)
-                sums[1] = (np.float32(1) - down) * right
-                sums[2] = down * (np.float32(1) - right)
-                sums[3] = down * right
-                _choose(names, sums, position, photos, valid, i, j, owner, weight_owner)
+                down = np.float32(i - y * factor) / np.float32(factor)
+                for j in range(left, right):
+                    if here >= 0 and valid[here, i, j]:
+                        owner[i, j] = weight_owner[i, j] = a
+                        continue
+                    n = j // factor
+                    across = np.float32(j - n * factor) / np.float32(factor)
+                    names[0], names[1], names[2], names[3] = labels[y, n], labels[y, n + 1], labels[y + 1, n], labels[y + 1, n + 1]
+                    sums[0] = (np.float32(1) - down) * (np.float32(1) - across)
+                    sums[1] = (np.float32(1) - down) * across
+                    sums[2] = down * (np.float32(1) - across)
+                    sums[3] = down * across
+                    _choose(names, sums, position, photos, valid, i, j, owner, weight_owner)
+            x = end
+
+
+@njit(cache=True, nogil=True)
+def _all(flags):
+    """Whether all of some booleans are set."""
+    every = True
+    for n in range(flags.shape[0]):
+        every &= flags[n]
+    return every
 
 
 @njit(cache=True, nogil=True)

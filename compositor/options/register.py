@@ -18,8 +18,8 @@ LocalMethod = Literal["auto", "mesh", "none"]
 LEARNED = ("aliked", "disk")
 """Feature detectors that are networks, whose weights come from a file of the user's."""
 
-FEATURES, ORB_FEATURES = 2500, 1500
-"""Features of a photo that matching has use for: beyond, it takes longer and finds no more. ORB is chosen to be fast."""
+FEATURES = 1500
+"""Features of a photo that matching has use for: beyond, it takes longer and finds no more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class RegisterOptions(RunOptions):
     feature_model: str = option("", "Network of aliked or disk with its weights, an ONNX file.")
     matcher_model: str = option("", "LightGlue network that matches the features of aliked or disk, an ONNX file.")
     registration_megapixels: float = option(1.3, "Photos are reduced to this size for registration.", low=0.01, high=100.0)
-    feature_megapixels: float = option(0.6, "Features are looked for at this size.", low=0.01, high=100.0)
-    max_features: int = option(0, "Strongest features kept per photo; 0 keeps as many as suit the detector.", low=0, high=100_000)
+    feature_megapixels: float = option(0.4, "Features are looked for at this size.", low=0.01, high=100.0)
+    max_features: int = option(0, "Strongest features kept per photo; 0 keeps as many as matching has use for.", low=0, high=100_000)
     model: ModelMethod = option("auto", "How the photos differ: by a turning camera, or as photos of a plane; auto takes what fits best.")
     focal: FocalMethod = option("auto", "One focal length for all photos of one zoom, one per photo, or whichever the photos support.")
     cache: str = option("", "Folder that keeps features between runs; a photo's are found again by what it shows.")
@@ -42,8 +42,8 @@ class RegisterOptions(RunOptions):
 
     @property
     def features_kept(self) -> int:
-        """Strongest features kept per photo, as asked for or as suits the detector."""
-        return self.max_features or (ORB_FEATURES if self.features == "orb" else FEATURES)
+        """Strongest features kept per photo, as asked for or as many as matching has use for."""
+        return self.max_features or FEATURES
 
     def __post_init__(self) -> None:
         super().__post_init__()

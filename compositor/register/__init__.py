@@ -15,7 +15,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from compositor.errors import ReadError, TooFewPhotosError
-from compositor.heap import give_back_memory
 from compositor.options import RegisterOptions
 from compositor.register.features import Picture, read_picture
 from compositor.register.plug import Detect, Propose, choose_source
@@ -74,7 +73,6 @@ def register_photos(
     # LAPACK's and BLAS's bytes depend on how many threads they use; work is spread over photos and pairs instead.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(options.threads or os.cpu_count()) as pool:
         readable, features, left_out = all_features(photos, options, detect, pool, tell)
-        give_back_memory()
         # A matcher is asked in the order given: whatever that does to it is its own affair.
         order = order_of_content(features) if matcher is None else list(range(len(readable)))
         readable, features = [readable[k] for k in order], [features[k] for k in order]
