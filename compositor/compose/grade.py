@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class Grading:
         """Whether it matters where in the photo a pixel lies."""
         return len(self.tables) > 1
 
+    @cached_property
+    def _stack(self) -> Floats32:
+        """The tables with how much the next one differs, (m - 1, 3, n, 2)."""
+        return np.stack([self.tables[:-1], np.diff(self.tables, axis=0)], axis=-1)
+
     def grade(self, pixels: NDArray[Any], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Floats32:
         """A rectangle of the photo's pixels, graded.
 
@@ -74,7 +80,7 @@ class Grading:
             return self._grade_values(pixels, np.add.outer(down, across), RIM)
         graded = np.empty(pixels.shape, np.float32)
         white, burnt, brightest = self._highlights(pixels.dtype)
-        grade_by_radius(pixels, down, across, self.tables, white, burnt, brightest, RIM, graded)
+        grade_by_radius(pixels, down, across, self._stack, white, burnt, brightest, RIM, graded)
         return graded
 
     def grade_scattered(self, pixels: Floats32, radii: Floats32) -> Floats32:
