@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,7 +80,8 @@ def mend_seams(
         progress("refine", n, len(windows))
         owners, before = (read_part(picture, window.box, canvas) for picture in (owner, pixels))
         base = before.astype(np.float32) / white
-        change = _mended(surroundings.seams(window, owners, base), base, refine, white)
+        seams, others = surroundings.seams(window, owners, base), _shares_of_others(owners, window.pairs)
+        change = _mended(seams, others, base, refine, white)
         if change.any():
             after = before + change * window.share()[..., None] * white
             stored = after if before.dtype == np.float32 else np.clip(np.rint(after), 0, white).astype(before.dtype)
@@ -89,17 +91,37 @@ def mend_seams(
     logger.info("seams were looked at again in %d windows, and changed in %d", len(windows), taken)
 
 
-def _mended(seams: Sequence[tuple[Layers, Mask]], base: Floats, refine: Refine, white: np.float32) -> Floats:
-    """What refining all seams of a window changes in it; a photo between two seams goes over from what one makes of it to the other's."""
-    if len(seams) == 1:
+def _mended(seams: Sequence[tuple[Layers, Mask]], others: Floats, base: Floats, refine: Refine, white: np.float32) -> Floats:
+    """What refining all seams of a window changes in it.
+
+    A photo between two seams goes over from what one makes of it to what the other does, and towards a seam that is not among them to what
+    it was: else it would part from the photo beyond.
+    """
+    if len(seams) == 1 and not others.any():
         return _refined(*seams[0], base, refine, white)
-    change, shares = np.zeros_like(base), np.zeros((*base.shape[:2], 1), np.float32)
+    change, shares = np.zeros_like(base), others[..., None].copy()
     for layers, theirs in seams:
-        distance = np.where(layers.owner, layers.inside, layers.outside)
-        share = np.where(theirs, 1 / (np.minimum(distance, FAR) + 1) ** 2, 0)[..., None].astype(np.float32)
+        share = np.where(theirs, _share(np.where(layers.owner, layers.inside, layers.outside)), np.float32(0))[..., None]
         shares += share
         change += share * _refined(layers, theirs, base, refine, white)
     return np.asarray(change / np.maximum(shares, np.float32(1e-12)), np.float32)
+
+
+def _shares_of_others(owners: NDArray[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+    """How much it counts that nothing is changed at the seams of a window that are not among these pairs', (h, w)."""
+    shares = np.zeros(owners.shape, np.float32)
+    for k in {k for pair in pairs for k in pair}:
+        meets = [*{k, *(other for pair in pairs if k in pair for other in pair)}]
+        mine, others = owners == k, (owners >= 0) & ~np.isin(owners, meets)
+        if others.any():
+            distance = cv2.distanceTransform((~others).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) - np.float32(0.5)
+            shares[mine] = _share(distance[mine])
+    return shares
+
+
+def _share(distance: Floats) -> Floats:
+    """How much a seam counts so many px from it."""
+    return np.asarray(1 / (np.minimum(distance, np.float32(FAR)) + 1) ** 2, np.float32)
 
 
 def _refined(layers: Layers, theirs: Mask, base: Floats, refine: Refine, white: np.float32) -> Floats:

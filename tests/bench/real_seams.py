@@ -16,7 +16,8 @@ compare gradients from pixel to pixel.
 - improved: share of the visible places that show less when refined, by more than 0.02 levels; before, after: what these show on average.
 - worse: share of all places that then show more than before and than lines without a seam, by more than two readings differ; by 0.3: by
   more than 0.3 levels.
-- sharpness: energy of the second derivatives within 8 px of the seams, refined beside multi-band.
+- sharpness: energy of the second derivatives within 8 px of the seams, refined beside multi-band; of photos: multi-band, then refined,
+  beside the photos themselves, each where it is shown, whose energy has no step of a seam in it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ MUCH = 0.3
 """By how much a place may show more at most, levels, whatever readings differ by."""
 LEAST_PLACES = 20
 """Sets with fewer places tell nothing."""
-COLUMNS = "set, used, without, repeats, places, visible, improved, before, after, worse, by 0.3, sharpness"
+COLUMNS = "set, used, without, repeats, places, visible, improved, before, after, worse, by 0.3, sharpness, of photos"
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -73,8 +74,8 @@ class Seams:
         What lines without a seam show, and how far apart two readings lie, as the columns are, levels.
     before, after : (n,) float32
         What places show, as they were and refined, levels.
-    energies : (2,) float64
-        Of the second derivatives beside the seams, before and after.
+    energies : (3,) float64
+        Of the second derivatives beside the seams, before and after, and of the photos there.
     """
 
     without: float
@@ -119,7 +120,7 @@ def real_seams(folders: tuple[Path, ...], weights: str | None, keep: Path | None
                     write_image(keep / f"{label.replace('/', '-')}-{name}.png", np.asarray(panorama.pixels))
             seams, used = read_seams(before, after, photos), f"{len(before.registration.cameras)} / {len(photos)}"
             if seams is None:
-                print_row(label, used, *[None] * 10)
+                print_row(label, used, *[None] * 11)
                 continue
             found.append(seams)
             print_row(label, used, f"{seams.without:.2f}", f"{seams.repeats:.2f}", *cells([seams]))
@@ -135,7 +136,8 @@ def cells(sets: Sequence[Seams]) -> list[str]:
     improved = (after < before - LESS)[visible].mean() if visible.any() else 0
     means = [f"{shown[visible].mean() if visible.any() else 0:.2f}" for shown in (before, after)]
     shares = [f"{worse.mean():.4f}", f"{(more > MUCH).mean():.4f}"]
-    return [str(len(before)), f"{visible.mean():.3f}", f"{improved:.3f}", *means, *shares, f"{energies[1] / energies[0]:.3f}"]
+    sharpness = f"{energies[1] / energies[0]:.3f}", " / ".join(f"{energy / energies[2]:.3f}" for energy in energies[:2])
+    return [str(len(before)), f"{visible.mean():.3f}", f"{improved:.3f}", *means, *shares, *sharpness]
 
 
 def photograph_room(folder: Path, seed: int) -> Path:
@@ -153,7 +155,7 @@ def read_seams(before: Panorama, after: Panorama, photos: Sequence[str]) -> Seam
     cameras, white = before.registration.cameras, full_scale(before.pixels.dtype)
     used = one_photo_per_camera(before.registration, open_photos(photos)[0])
     surroundings = Surroundings(cameras, used, before.canvas, before.photometry)
-    elsewhere, places, energies = [np.empty(0)], [np.empty((3, 0))], np.zeros(2)
+    elsewhere, places, energies = [np.empty(0)], [np.empty((3, 0))], np.zeros(3)
     for window in seam_windows(before.owner, before.canvas):
         owners, *pictures = (read_part(picture, window.box, before.canvas) for picture in (before.owner, before.pixels, after.pixels))
         both = [picture.astype(np.float32) * np.float32(255 / white) for picture in pictures]
@@ -166,7 +168,9 @@ def read_seams(before: Panorama, after: Panorama, photos: Sequence[str]) -> Seam
             places.append(np.array(read_seam(layers, distance, counted, both)))
             elsewhere += read_aside(layers, distance, counted, both[0])
             beside = (np.abs(distance) <= NEAR) & counted & away_from_ends(layers.overlap)
-            energies += [float((cv2.Laplacian(picture, cv2.CV_32F)[beside] ** 2).sum()) for picture in both]
+            bends = [cv2.Laplacian(picture, cv2.CV_32F) for picture in (*both, 255 * layers.reference, 255 * layers.new)]
+            bends[2:] = [np.where(layers.owner[..., None], bends[3], bends[2])]
+            energies += [float((bend[beside] ** 2).sum()) for bend in bends]
     without, (shown, refined, apart) = np.concatenate(elsewhere), np.concatenate(places, axis=1)
     if min(len(without), len(shown)) < LEAST_PLACES:
         return None
