@@ -1,8 +1,8 @@
 """What a change to a seam would harm, and what of it may be taken.
 
 A seam has to show less than before, and nothing may be stained beside it. Detail that a change takes away is given back as far as the
-photos allow; where a seam hardly showed, none may be lost. Where a change may not be taken a gentler one is tried: its smooth part, and so
-little of the rest that nothing is smeared.
+photos allow, and what it adds is taken away; where a seam hardly showed, none may be lost. Where a change may not be taken a gentler one
+is tried: its smooth part, and so little of the rest that nothing is smeared.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ MASKED, BENT = 0.5, 12.0
 up to so many px from the seam, and falling to nothing at twice as many."""
 LEAST, REGION = 0.25 / 255, 12
 """What is no change of detail, and pixels to all sides over which detail is averaged."""
-STRONGEST, RISE = 2.0, 2.0
-"""How much stronger the detail that a change leaves is made at most, and px from the seam from which on it is."""
+WEAKEST, STRONGEST, ROUNDS = 0.6, 2.0, 2
+"""How much weaker and stronger the detail that a change leaves is made at most, and how often: what the photos do not allow at one place is
+made up for around it."""
 FAINT, KEPT, ROUGH = 0.3 / 255, 0.9, 0.1 / 255
 """Where a seam shows less, on average over such a region, it is left alone if changing it would leave less of the detail, but for so little
 that rounding to 8 bits may have made it."""
@@ -176,21 +177,22 @@ def _smooth(values: Floats) -> Floats:
 
 
 def _keeping_detail(change: Floats, layers: Layers, base: Floats) -> Floats:
-    """A change that is to leave as much fine detail as there was, behind the seam.
+    """A change that is to leave as much fine detail as there was, no less and no more.
 
-    Beside a photo that is less sharp, and by bending and averaging, a sharp one would get a soft rim. What is made stronger stays within
-    what the photos show around.
+    Beside a photo that is less sharp, and by bending and averaging, a sharp one would get a soft rim; and a soft one a sharp rim. What is
+    made stronger or weaker stays within what the photos show around.
     """
-    made, changed = base + change, _strongest(change) > np.float32(LEAST)
-    before, after = (_mean_around(_detail(picture), changed) for picture in (base, made))
-    distance = np.where(layers.owner, layers.inside, layers.outside)
-    more = np.clip(before / np.maximum(after, np.float32(1e-6)), 1, STRONGEST) - 1
-    more *= changed * np.clip(distance / np.float32(RISE), 0, 1)
-    around = np.ones((3, 3), np.uint8)
+    changed, around = _strongest(change) > np.float32(LEAST), np.ones((3, 3), np.uint8)
     highest = np.minimum(cv2.dilate(np.maximum(layers.reference, layers.new), around), np.float32(1))
     lowest = cv2.erode(np.minimum(layers.reference, layers.new), around)
-    added = np.where(base < 1, more[..., None] * (made - cv2.blur(made, (3, 3))), 0)  # what floats hold beyond white stays
-    return np.asarray(change + np.clip(added, np.minimum(lowest - made, 0), np.maximum(highest - made, 0)), np.float32)
+    before = _mean_around(_detail(base) ** 2, changed)
+    for _ in range(ROUNDS):
+        made = base + change
+        ratio = before / np.maximum(_mean_around(_detail(made) ** 2, changed), np.float32(1e-12))
+        more = (np.clip(np.sqrt(np.maximum(ratio, 0)), WEAKEST, STRONGEST) - 1) * changed
+        added = np.where(base < 1, more[..., None] * (made - cv2.blur(made, (3, 3))), 0)  # what floats hold beyond white stays
+        change = np.asarray(change + np.clip(added, np.minimum(lowest - made, 0), np.maximum(highest - made, 0)), np.float32)
+    return change
 
 
 def _blurring(after: Floats, base: Floats, shown: Floats) -> Mask:
