@@ -66,6 +66,20 @@ def test_detail_is_not_given_for_a_seam_that_hardly_shows(generator, step, blurr
         assert grain[1] > 0.95 * grain[0]
 
 
+def test_a_soft_photo_gets_no_sharp_rim(generator):
+    """One photo shows all of the grain and the other half of it; a refiner shows the first one beyond the seam."""
+    grain = generator.normal(0, 8, (HEIGHT, WIDTH))
+
+    def sharpening(layers):
+        there = layers.owner & (layers.inside < 24)
+        return closing(layers, np.where(there[..., None], layers.reference + np.float32(6 / 255), layers.new))
+
+    before, after = mended(photo(120 + grain), photo(126 + grain / 2), sharpening)
+    own, left = (picture[ROWS, SEAM + 2 : SEAM + 20].std() for picture in (before, after))
+    assert abs(step_at_seam(after)) < 0.5 * abs(step_at_seam(before))
+    assert left < 1.3 * own
+
+
 def striping(layers):
     """Takes the seam's step away, and stains what is behind it: with stripes of twelve levels, four px apart."""
     rim = layers.owner & (layers.inside > 6) & (layers.inside < 24)
