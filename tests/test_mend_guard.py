@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from test_compose import camera, photo_of
 
+from compositor.compose import mend
+from compositor.compose.layers import Layers
 from compositor.compose.mend import mend_seams
 from compositor.photometry import Photometry
 from compositor.types import Canvas
@@ -78,6 +80,25 @@ def test_a_soft_photo_gets_no_sharp_rim(generator):
     own, left = (picture[ROWS, SEAM + 2 : SEAM + 20].std() for picture in (before, after))
     assert abs(step_at_seam(after)) < 0.5 * abs(step_at_seam(before))
     assert left < 1.3 * own
+
+
+def test_towards_a_photo_that_no_seam_of_the_window_is_shared_with_nothing_changes():
+    """Left and right are refined, below the right one a third photo shows, which is as bright as it."""
+    values = np.full((HEIGHT, WIDTH, 3), 120 / 255, np.float32)
+    owners = np.zeros((HEIGHT, WIDTH), np.int8)
+    owners[:, SEAM:], owners[HEIGHT // 2 :, SEAM:] = 1, 2
+    base = values + np.float32(6 / 255) * (owners > 0)[..., None]
+    theirs = owners < 2
+    layers = Layers(values, values + np.float32(6 / 255), theirs, theirs, owners == 1, HEIGHT)
+    alone, beside = (
+        mend._mended([(layers, theirs)], others, base, closing, np.float32(255))[..., 0] * 255
+        for others in (np.zeros(owners.shape, np.float32), mend._shares_of_others(owners, [(0, 1)]))
+    )
+    at_third, far = (slice(HEIGHT // 2 - 1, HEIGHT // 2), slice(SEAM + 12, SEAM + 40)), (slice(0, 80), slice(SEAM, SEAM + 3))
+    assert (alone[at_third] < -1.5).all()
+    assert (np.abs(beside[at_third]) < 0.5).all()
+    np.testing.assert_allclose(beside[far], alone[far], atol=0.05)
+    assert not mend._shares_of_others(owners, [(0, 1), (1, 2), (0, 2)]).any()
 
 
 def striping(layers):
