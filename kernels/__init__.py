@@ -15,13 +15,17 @@ def _load_quickly() -> None:
     """Let Numba's cache load our kernels without what it takes to compile them.
 
     Its own first imports every function that kernels might call, more than half a second's work; compiling imports them by itself. Of
-    functions that are not ours nothing changes. And it imports the modules that the functions inside a kernel came from, for code that
-    falls back on Python's objects, as no kernel does: where one is not loaded yet, Numba itself stands for it.
+    functions that are not ours nothing changes there. And it imports the modules of Numba that functions inside a kernel came from, for
+    code that falls back on Python's objects, as compiled loops do not: while one is not loaded Numba's topmost stands for it.
     """
     whole, rebuild = FunctionCache.load_overload, environment._rebuild_env
 
     def rebuild_env(module: str, constants: list[Any], name: str) -> Any:
-        return rebuild(module if module in sys.modules else "numba", constants, name)
+        return rebuild("numba" if module.startswith("numba.") and module not in sys.modules else module, constants, name)
+
+    # Caches name this function, and are to find Numba's own where this file is not.
+    rebuild_env.__module__, rebuild_env.__qualname__ = environment.__name__, "_rebuild_env"
+    rebuild_env.__name__ = "_rebuild_env"
 
     def load_overload(self: Any, sig: Any, target_context: Any) -> Any:
         if not self._py_func.__module__.startswith(f"{__name__}."):

@@ -85,7 +85,7 @@ def grade_by_radius(pixels, rows, columns, stack, white, burnt, brightest, aroun
     pixels : (h, w, 3) uint8
     rows : (h,) float32
     columns : (w,) float32
-        A pixel's place in the stack is the sum of its row's and its column's number, at most m.
+        A pixel's place in the stack is the sum of its row's and its column's number, from 0 to m.
     stack : (m, 3, 256, 2) float32
         New value of every old one, for red, green and blue, and how much more the next table makes of it: side by side in memory, a
         quarter faster than two tables.

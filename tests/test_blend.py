@@ -243,13 +243,17 @@ def chosen(labels, factor, masks):
 
 
 @pytest.mark.parametrize("factor", [1, 2, 8])
-def test_owners(generator, factor):
-    h, w = 21, 34
-    labels = generator.integers(0, 3, (-(-h // factor) + 1, -(-w // factor) + 1)).astype(np.int16)
-    masks = generator.random((3, h, w)) < 0.6
-    owner, weight_owner = np.empty((h, w), np.int16), np.empty((h, w), np.int16)
-    everyone = np.arange(3, dtype=np.int16)
-    tile.choose_owners(labels, factor, everyone, everyone, masks, owner, weight_owner)
+@pytest.mark.parametrize(("side", "share"), [(1, 0.6), (4, 0.6), (4, 0.999), (4, 1)])
+def test_owners(generator, factor, side, share):
+    """Labels in squares of so many cells, among them one of a photo that is not here; photos that have such a share of the pixels."""
+    h, w = 21, 75
+    labels = generator.integers(0, 4, (-(-h // factor) + 1, -(-w // factor) + 1)).astype(np.int16)
+    labels = labels.repeat(side, axis=0).repeat(side, axis=1)[: len(labels), : labels.shape[1]]
+    masks = generator.random((4, h, w)) < share
+    masks[1] = False
+    here, owner, weight_owner = np.array([0, 2, 3], np.int16), np.empty((h, w), np.int16), np.empty((h, w), np.int16)
+    position = np.array([0, -1, 1, 2], np.int16)
+    tile.choose_owners(labels, factor, position, here, masks[here], owner, weight_owner)
     expected = chosen(labels, factor, masks)
     np.testing.assert_array_equal(owner, expected[0])
     np.testing.assert_array_equal(weight_owner, expected[1])

@@ -82,6 +82,15 @@ def test_a_soft_photo_gets_no_sharp_rim(generator):
     assert left < 1.3 * own
 
 
+def test_a_closed_step_makes_no_grain(generator):
+    """The step is no detail that would have to be kept."""
+    grain = generator.normal(0, 1, (HEIGHT, WIDTH))
+    before, after = mended(photo(120 + grain), photo(140 + grain), closing)
+    shown = [np.diff(picture[ROWS, SEAM + 2 : SEAM + 12], axis=0).std() for picture in (before, after)]
+    assert abs(step_at_seam(after)) < 0.3 * abs(step_at_seam(before))
+    assert 0.9 * shown[0] < shown[1] < 1.1 * shown[0]
+
+
 def test_towards_a_photo_that_no_seam_of_the_window_is_shared_with_nothing_changes():
     """Left and right are refined, below the right one a third photo shows, which is as bright as it."""
     values = np.full((HEIGHT, WIDTH, 3), 120 / 255, np.float32)

@@ -18,6 +18,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from compositor.compose.overlaps import SATURATED, Places, shared_places
 from compositor.compose.warped import Warped
@@ -129,7 +130,8 @@ def estimate_photometry(
     # Overlaps that say the same more than once share their errors, and count against the prior as a chain of photos does.
     prior *= max(1.0, float(places.share.sum()) / np.count_nonzero(linked))
     problem = _Problem(places, _number_lenses(lenses, len(warped)), expected, prior)
-    model = _choose_model(problem, bends=bool(lenses))
+    with threadpool_limits(1, user_api="blas"):  # its bytes depend on its threads
+        model = _choose_model(problem, bends=bool(lenses))
     gains = -model.exposures
     gains[~linked] = 0
     gains[linked] -= gains[linked].mean(axis=0)

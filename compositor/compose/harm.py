@@ -34,8 +34,8 @@ up to so many px from the seam, and falling to nothing at twice as many."""
 LEAST, REGION = 0.25 / 255, 12
 """What is no change of detail, and pixels to all sides over which detail is averaged."""
 WEAKEST, STRONGEST, ROUNDS = 0.6, 2.0, 2
-"""How much weaker and stronger the detail that a change leaves is made at most, and how often: what the photos do not allow at one place is
-made up for around it."""
+"""How much weaker and stronger the detail that a change leaves is made in one round at most, and how many there are: what the photos do not
+allow at one place is made up for around it."""
 FAINT, KEPT, ROUGH = 0.3 / 255, 0.9, 0.1 / 255
 """Where a seam shows less, on average over such a region, it is left alone if changing it would leave less of the detail, but for so little
 that rounding to 8 bits may have made it."""
@@ -177,19 +177,25 @@ def _smooth(values: Floats) -> Floats:
 
 
 def _keeping_detail(change: Floats, layers: Layers, base: Floats) -> Floats:
-    """A change that is to leave as much fine detail as there was, no less and no more.
+    """A change that is to leave as much fine detail as there was to each side of the seam, no less and no more.
 
     Beside a photo that is less sharp, and by bending and averaging, a sharp one would get a soft rim; and a soft one a sharp rim. What is
-    made stronger or weaker stays within what the photos show around.
+    made stronger or weaker stays within what the photos show around. The pixels that touch the seam have its step for detail: they do not
+    say how much there was.
     """
     changed, around = _strongest(change) > np.float32(LEAST), np.ones((3, 3), np.uint8)
+    apart = changed & (np.where(layers.owner, layers.inside, layers.outside) >= 1)
     highest = np.minimum(cv2.dilate(np.maximum(layers.reference, layers.new), around), np.float32(1))
     lowest = cv2.erode(np.minimum(layers.reference, layers.new), around)
-    before = _mean_around(_detail(base) ** 2, changed)
+
+    def energy(picture: Floats) -> Floats:
+        values = _detail(picture) ** 2
+        return np.where(layers.owner, *(np.maximum(_mean_around(values, apart & side), 0) for side in (layers.owner, ~layers.owner)))
+
+    before = energy(base)
     for _ in range(ROUNDS):
         made = base + change
-        ratio = before / np.maximum(_mean_around(_detail(made) ** 2, changed), np.float32(1e-12))
-        more = (np.clip(np.sqrt(np.maximum(ratio, 0)), WEAKEST, STRONGEST) - 1) * changed
+        more = (np.clip(np.sqrt(before / np.maximum(energy(made), np.float32(1e-12))), WEAKEST, STRONGEST) - 1) * changed
         added = np.where(base < 1, more[..., None] * (made - cv2.blur(made, (3, 3))), 0)  # what floats hold beyond white stays
         change = np.asarray(change + np.clip(added, np.minimum(lowest - made, 0), np.maximum(highest - made, 0)), np.float32)
     return change

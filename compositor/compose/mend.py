@@ -112,7 +112,9 @@ def _shares_of_others(owners: NDArray[Any], pairs: Sequence[tuple[int, int]]) ->
     shares = np.zeros(owners.shape, np.float32)
     for k in {k for pair in pairs for k in pair}:
         meets = [*{k, *(other for pair in pairs if k in pair for other in pair)}]
-        mine, others = owners == k, (owners >= 0) & ~np.isin(owners, meets)
+        mine = owners == k
+        touched = cv2.dilate(mine.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        others = touched & (owners >= 0) & ~np.isin(owners, meets)
         if others.any():
             distance = cv2.distanceTransform((~others).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) - np.float32(0.5)
             shares[mine] = _share(distance[mine])

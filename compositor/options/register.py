@@ -18,8 +18,9 @@ LocalMethod = Literal["auto", "mesh", "none"]
 LEARNED = ("aliked", "disk")
 """Feature detectors that are networks, whose weights come from a file of the user's."""
 
-FEATURES = 1500
-"""Features of a photo that matching has use for: beyond, it takes longer and finds no more."""
+FEATURES, OTHERS = 1500, 2500
+"""Features of a photo that matching has use for: beyond, it takes longer and finds no more. And what networks and a user's matcher, which
+nobody could try, may find."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,12 @@ class RegisterOptions(RunOptions):
     @property
     def features_kept(self) -> int:
         """Strongest features kept per photo, as asked for or as many as matching has use for."""
-        return self.max_features or FEATURES
+        return self.max_features or (OTHERS if self.features in LEARNED else FEATURES)
+
+    @property
+    def matches_kept(self) -> int:
+        """Surest matches of a pair kept that a user's matcher finds."""
+        return self.max_features or OTHERS
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from compositor.errors import ReadError, TooFewPhotosError
 from compositor.options import RegisterOptions
@@ -69,7 +70,8 @@ def register_photos(
     """
     tell = progress or (lambda stage, done, total: None)
     detect, propose = choose_source(options, matcher)
-    with ThreadPoolExecutor(options.threads or os.cpu_count()) as pool:
+    # LAPACK's and BLAS's bytes depend on how many threads they use; work is spread over photos and pairs instead.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(options.threads or os.cpu_count()) as pool:
         readable, features, left_out = all_features(photos, options, detect, pool, tell)
         # A matcher is asked in the order given: whatever that does to it is its own affair.
         order = order_of_content(features) if matcher is None else list(range(len(readable)))

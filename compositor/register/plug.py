@@ -51,7 +51,7 @@ def choose_source(options: RegisterOptions, matcher: Matcher | None) -> tuple[De
             raise OptionError(f"matcher is a {type(matcher).__name__}; give a callable that takes two photos")
         if options.features in LEARNED:
             raise OptionError(f"a matcher and features={options.features!r} were given; the matcher needs no features, leave one away")
-        return without_features, functools.partial(ask, matcher, most=options.features_kept)
+        return without_features, functools.partial(ask, matcher, most=options.matches_kept)
     propose: Propose | None = None
     if options.features not in LEARNED:
         detect: Detect = functools.partial(detect_features, options=options)

@@ -16,7 +16,7 @@ compare gradients from pixel to pixel.
 - improved: share of the visible places that show less when refined, by more than 0.02 levels; before, after: what these show on average.
 - worse: share of all places that then show more than before and than lines without a seam, by more than two readings differ; by 0.3: by
   more than 0.3 levels.
-- sharpness: energy of the second derivatives within 8 px of the seams, refined beside multi-band; of photos: multi-band, then refined,
+- sharpness: energy of the second derivatives 1 to 8 px from the seams, refined beside multi-band; of photos: multi-band, then refined,
   beside the photos themselves, each where it is shown, whose energy has no step of a seam in it.
 """
 
@@ -167,7 +167,8 @@ def read_seams(before: Panorama, after: Panorama, photos: Sequence[str]) -> Seam
             counted = core & away_from_ends(theirs)
             places.append(np.array(read_seam(layers, distance, counted, both)))
             elsewhere += read_aside(layers, distance, counted, both[0])
-            beside = (np.abs(distance) <= NEAR) & counted & away_from_ends(layers.overlap)
+            # The pixels at the seam itself bend by its step.
+            beside = (np.abs(distance) <= NEAR) & (np.abs(distance) >= 1) & counted & away_from_ends(layers.overlap)
             bends = [cv2.Laplacian(picture, cv2.CV_32F) for picture in (*both, 255 * layers.reference, 255 * layers.new)]
             bends[2:] = [np.where(layers.owner[..., None], bends[3], bends[2])]
             energies += [float((bend[beside] ** 2).sum()) for bend in bends]
