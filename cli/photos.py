@@ -103,7 +103,7 @@ def expand(argument: str, *, deep: bool = False) -> list[str]:
         from compositor.images import PICTURE_ENDINGS
 
         if not (found := list(pictures_in(argument, deep=deep))):
-            raise click.UsageError(f"folder {argument} has no pictures; looked for {' '.join(PICTURE_ENDINGS)}")
+            raise click.UsageError(f"folder {argument} has no pictures; looked for {' '.join(PICTURE_ENDINGS)}, not in folders within it")
         return sorted(found, key=natural)
     if not os.path.lexists(argument) and glob.has_magic(argument):
         if not (found := glob.glob(argument)):

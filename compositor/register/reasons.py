@@ -49,8 +49,8 @@ def no_overlap(i: int, groups: Sequence[Sequence[int]], photos: Sequence[Photo],
         With what it was tried again.
     """
     own = next(group for group in groups if i in group)
-    again = f", also with {', '.join(tried)}" if tried else ""
-    reason = f"no overlap found{again}: {best_attempt(i, own, photos, verdicts)}"
+    again = f"; tried again with {', '.join(tried)}" if tried else ""
+    reason = f"no overlap found: {best_attempt(i, own, photos, verdicts)}{again}"
     if len(own) == 1:
         return reason
     names = " ".join(photos[k].name for k in own)
