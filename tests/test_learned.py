@@ -528,4 +528,4 @@ def test_a_missing_extra_is_told_in_one_line(tmp_path):
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == 1
     assert process.stderr.count("\n") == 1
-    assert "install compositor[learned]" in process.stderr
+    assert 'pip install "compositor[learned]"' in process.stderr

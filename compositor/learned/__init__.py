@@ -102,5 +102,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise
-        raise CompositorError(f"{error.name} is not installed, which networks need; install compositor[learned]") from error
+        raise CompositorError(
+            f'{error.name} is not installed, which networks need; pip install "compositor[learned]", in a clone of it pip install ".[learned]"'
+        ) from error
     return getattr(module, name)
