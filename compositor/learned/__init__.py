@@ -103,6 +103,6 @@ def __getattr__(name: str) -> Any:
         if error.name not in ("torch", "safetensors"):
             raise
         raise CompositorError(
-            f'{error.name} is not installed, which networks need; pip install "compositor[learned]", in a clone of it pip install ".[learned]"'
+            f'{error.name} is not installed, which networks need; pip install "compositor[learned]", in a clone pip install ".[learned]"'
         ) from error
     return getattr(module, name)
