@@ -103,7 +103,8 @@ def expand(argument: str, *, deep: bool = False) -> list[str]:
         from compositor.images import PICTURE_ENDINGS
 
         if not (found := list(pictures_in(argument, deep=deep))):
-            raise click.UsageError(f"folder {argument} has no pictures; looked for {' '.join(PICTURE_ENDINGS)}, not in folders within it")
+            looked = f"looked for {' '.join(PICTURE_ENDINGS)}, {'also' if deep else 'not'} in folders within it"
+            raise click.UsageError(f"folder {argument} has no pictures; {looked}")
         return sorted(found, key=natural)
     if not os.path.lexists(argument) and glob.has_magic(argument):
         if not (found := glob.glob(argument)):
