@@ -16,6 +16,7 @@ from compositor.geometry.mesh import spline_pieces
 from compositor.geometry.projections import PROJECTIONS, canvas_columns, canvas_rows
 from compositor.geometry.views import largest_radius, world_to_camera
 from compositor.kernels.projection import bend_places, locate_angular_pixels, locate_pixels
+from compositor.kernels.sample import sample_cubic
 from compositor.types import Camera, Canvas, Decoded
 
 __all__ = ["Box", "Places", "Sheet", "draw", "extend_colours", "locate"]
@@ -183,10 +184,10 @@ def draw(camera: Camera, decoded: Decoded, places: Places, *, grading: Grading |
 
     Notes
     -----
-    Only the part of the photo that is seen is graded and handed to OpenCV, which takes no image of 32,768 pixels or more a side. Positions
-    are multiples of 1/32, so moving their origin changes no bit of the result. Beyond its edge the photo goes on with its edge's colour.
+    Only the part of the photo that is seen is graded and sampled: OpenCV takes no image of 32,768 pixels or more a side. Positions are
+    multiples of 1/32, so moving their origin changes no bit of the result. Beyond its edge the photo goes on with its edge's colour.
     Of a linear ramp bilinear interpolation shows what lies at the rounded position, up to 1/64 px beside the true one along each axis, and
-    OpenCV's bicubic kernel (Keys' with a = -0.75) what lies up to 0.0482 px beside that.
+    the bicubic kernel (Keys' with a = -0.75, as OpenCV's) what lies up to 0.0482 px beside that.
     """
     h, w = decoded.pixels.shape[:2]
     if not places.used:
@@ -194,15 +195,22 @@ def draw(camera: Camera, decoded: Decoded, places: Places, *, grading: Grading |
     crop = places.used.grow(FROM_EDGE).clip(Box(0, 0, w, h))
     # OpenCV's nearest pixel of a half is the even one: from an even origin it stays the same.
     crop = Box(crop.left // 2 * 2, crop.top // 2 * 2, crop.right, crop.bottom)
-    map_x, map_y = places.map_x - np.float32(crop.left), places.map_y - np.float32(crop.top)
-    part = (slice(crop.top, crop.bottom), slice(crop.left, crop.right))
     pixels = _graded(camera, decoded, crop, grading)
-    how = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
-    drawn = np.asarray(cv2.remap(pixels, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    if smooth:
+        drawn = np.empty((*places.valid.shape, 3), np.float32)
+        sample_cubic(pixels, places.map_x, places.map_y, places.valid, crop.left, crop.top, drawn)
+    else:
+        drawn = np.asarray(_remapped(pixels, places, crop, cv2.INTER_LINEAR), np.float32)
     if decoded.mask is None:
         return drawn, places.valid
-    mask = np.ascontiguousarray(decoded.mask[part]).view(np.uint8)
-    return drawn, places.valid & (cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0)
+    mask = np.ascontiguousarray(decoded.mask[crop.top : crop.bottom, crop.left : crop.right]).view(np.uint8)
+    return drawn, places.valid & (_remapped(mask, places, crop, cv2.INTER_NEAREST) > 0)
+
+
+def _remapped(part: NDArray[Any], places: Places, crop: Box, how: int) -> NDArray[Any]:
+    """The part of a photo that a box shows, or of its mask, at given places."""
+    map_x, map_y = places.map_x - np.float32(crop.left), places.map_y - np.float32(crop.top)
+    return np.asarray(cv2.remap(part, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _graded(camera: Camera, decoded: Decoded, crop: Box, grading: Grading | None) -> Floats32:
