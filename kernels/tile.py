@@ -8,6 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+TABLE = np.uint64(3 * 256 * 2)
+"""Numbers of a table of ``grade_by_radius``."""
+
 
 @njit(cache=True, nogil=True)
 def grade(pixels, table, graded):
@@ -83,6 +87,7 @@ def grade_by_radius(pixels, rows, columns, stack, white, burnt, brightest, aroun
     Parameters
     ----------
     pixels : (h, w, 3) uint8
+        Contiguous, as are the stack and the result.
     rows : (h,) float32
     columns : (w,) float32
         A pixel's place in the stack is the sum of its row's and its column's number, from 0 to m.
@@ -101,20 +106,31 @@ def grade_by_radius(pixels, rows, columns, stack, white, burnt, brightest, aroun
     """
     h, w, _ = pixels.shape
     last = np.uint32(stack.shape[0] - 1)
+    # Unsigned places in flat arrays: four indices each, that might count from the end, take half as long again.
+    numbers, values, results = stack.reshape(-1), pixels.reshape(-1), graded.reshape(-1)
     for i in range(h):
         for j in range(w):
             place = rows[i] + columns[j]
             index = min(np.uint32(place), last)
             between = place - np.float32(index)
-            for k in range(3):
-                value = pixels[i, j, k]
-                graded[i, j, k] = min(stack[index, k, value, 0] + between * stack[index, k, value, 1], white)
-            least = np.float32(min(pixels[i, j, 0], pixels[i, j, 1], pixels[i, j, 2]))
-            if least > burnt:
+            first = np.uint64(3 * (i * w + j))
+            red, green, blue = values[first], values[first + ONE], values[first + TWO]
+            table = np.uint64(index) * TABLE
+            results[first] = _interpolate(numbers, table, red, between, white)
+            results[first + ONE] = _interpolate(numbers, table + TABLE // THREE, green, between, white)
+            results[first + TWO] = _interpolate(numbers, table + TWO * TABLE // THREE, blue, between, white)
+            if np.float32(min(red, green, blue)) > burnt:
                 share = _burnt_share(pixels, i, j, burnt, white, around)
                 for k in range(3):
                     lacking = max(brightest[k] - graded[i, j, k], np.float32(0))
                     graded[i, j, k] += lacking * share
+
+
+@njit(cache=True, nogil=True)
+def _interpolate(numbers, table, value, between, white):
+    """The new value of an old one, at most white, from a table of pairs: it in one table, and how much more the next one makes of it."""
+    place = table + TWO * np.uint64(value)
+    return min(numbers[place] + between * numbers[place + ONE], white)
 
 
 @njit(cache=True, nogil=True)

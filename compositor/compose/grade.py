@@ -80,7 +80,7 @@ class Grading:
             return self._grade_values(pixels, np.add.outer(down, across), RIM)
         graded = np.empty(pixels.shape, np.float32)
         white, burnt, brightest = self._highlights(pixels.dtype)
-        grade_by_radius(pixels, down, across, self._stack, white, burnt, brightest, RIM, graded)
+        grade_by_radius(np.ascontiguousarray(pixels), down, across, self._stack, white, burnt, brightest, RIM, graded)
         return graded
 
     def grade_scattered(self, pixels: Floats32, radii: Floats32) -> Floats32:
