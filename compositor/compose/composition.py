@@ -12,6 +12,7 @@ import numpy as np
 
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.crop import crop_panorama
+from compositor.compose.early import FIRST, EarlyPhotos
 from compositor.compose.layers import Refine
 from compositor.compose.memory import Demands, choose_holding
 from compositor.compose.opened import Opened
@@ -97,12 +98,13 @@ def compose_photos(
     holding = choose_holding(registration, canvas, options, np.dtype(photos[0].dtype), demands=Demands.of(photos, refine))
     report("plan", 0, len(photos))
     with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
-        plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry)
+        early = EarlyPhotos(photos, registration, canvas, pool, 0 if holding.photos else FIRST)
+        plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry, drawn=early.decode)
         for light in plan.photometry.lights:
             logger.info("%s", light)
         give_back_memory()
         kept = _Kept(0 if refine is None or holding.photos else _most_kept(photos))
-        pixels, owner = render(plan, registration.cameras, photos, pool, report, holding=holding, let_go=kept)
+        pixels, owner = render(plan, registration.cameras, early.photos, pool, report, holding=holding, let_go=kept)
     if refine is not None:
         from compositor.compose.mend import mend_seams
 

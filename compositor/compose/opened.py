@@ -10,7 +10,10 @@ from compositor.compose.warp import extend_colours
 from compositor.photometry import Photometry
 from compositor.types import Camera, Canvas, Decoded, Photo
 
-__all__ = ["Opened", "open_for"]
+__all__ = ["Opened", "needed_whole", "open_for"]
+
+WHOLE = 0.75
+"""Canvas pixels per photo pixel, along a line, from which on a photo is needed with all its pixels."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,6 +22,11 @@ class Opened:
 
     decoded: Decoded
     grading: Grading | None
+
+
+def needed_whole(camera: Camera, canvas: Canvas) -> bool:
+    """Whether a canvas shows so much of a photo's detail that it is decoded at full size."""
+    return enlargement(camera, canvas) > WHOLE
 
 
 def open_for(canvas: Canvas, photo: Photo, camera: Camera, photometry: Photometry, index: int) -> Opened:
@@ -38,7 +46,6 @@ def open_for(canvas: Canvas, photo: Photo, camera: Camera, photometry: Photometr
     -------
     Opened
     """
-    share = enlargement(camera, canvas)
-    wanted = photo.full() if share > 0.75 else photo.reduced(photo.size[0] * photo.size[1] * share**2 / 1e6)
-    decoded = extend_colours(wanted)
+    small = photo.size[0] * photo.size[1] * enlargement(camera, canvas) ** 2 / 1e6
+    decoded = extend_colours(photo.full() if needed_whole(camera, canvas) else photo.reduced(small))
     return Opened(decoded, make_grading(photometry, index, camera, decoded.pixels.dtype))

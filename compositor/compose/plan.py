@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -80,6 +80,7 @@ def make_plan(
     progress: Progress,
     *,
     photometry: Photometry | None = None,
+    drawn: Callable[[], object] | None = None,
 ) -> Plan:
     """Decide everything about a panorama that can be seen small.
 
@@ -95,6 +96,8 @@ def make_plan(
     progress : Progress
     photometry : Photometry or None
         What to do to the photos' light; None to find out.
+    drawn : callable, optional
+        Called when all photos are drawn small; what then remains to be done leaves most threads idle.
 
     Returns
     -------
@@ -108,6 +111,8 @@ def make_plan(
         warped.append(photo)
         outlines.append(outline)
         progress("plan", len(warped), len(photos))
+    if drawn is not None:
+        drawn()
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
     warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))

@@ -1,0 +1,61 @@
+"""Photos that are decoded before rendering asks for them, while planning leaves cores with nothing to do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+
+from compositor.compose.opened import needed_whole
+from compositor.compose.small import plan_box
+from compositor.registration import Registration
+from compositor.types import Canvas, Decoded, Decoder, Photo
+
+__all__ = ["FIRST", "EarlyPhotos"]
+
+FIRST = 3
+"""Photos that are decoded early, no more than the first tiles wait for or will soon."""
+
+
+@dataclasses.dataclass(eq=False)
+class _EarlyDecoder:
+    """Decodes a photo; its full picture perhaps before it is asked for, once."""
+
+    decode: Decoder
+    early: Future[Decoded] | None = None
+
+    def __call__(self, shrink: int) -> Decoded:
+        """The photo at 1/shrink, shrink being 1, 2, 4 or 8."""
+        if shrink > 1 or self.early is None:
+            return self.decode(shrink)
+        early, self.early = self.early, None
+        return early.result()
+
+
+class EarlyPhotos:
+    """The photos of a registration, of which those that the first tiles show can be decoded early.
+
+    Parameters
+    ----------
+    photos : sequence of Photo
+        In the order of ``registration.cameras``.
+    registration : Registration
+    canvas : Canvas
+    pool : Executor
+        Decodes them.
+    most : int
+        How many are decoded early.
+    """
+
+    def __init__(self, photos: Sequence[Photo], registration: Registration, canvas: Canvas, pool: Executor, most: int) -> None:
+        axis = 0 if canvas.size[0] >= canvas.size[1] else 1  # tiles go along the shorter side first
+        begin = {k: plan_box(camera, canvas)[axis] for k, camera in enumerate(registration.cameras) if needed_whole(camera, canvas)}
+        self._pool, self._decoders = pool, {k: _EarlyDecoder(photos[k].decode) for k in sorted(begin, key=lambda k: begin[k])[:most]}
+        self.photos = [
+            dataclasses.replace(photo, decode=self._decoders[k]) if k in self._decoders else photo for k, photo in enumerate(photos)
+        ]
+
+    def decode(self) -> None:
+        """Begin to decode them in full."""
+        for decoder in self._decoders.values():
+            decoder.early = self._pool.submit(decoder.decode, 1)
