@@ -221,8 +221,10 @@ def choose_owners(labels, factor, position, photos, valid, owner, weight_owner):
                     continue
                 down = np.float32(i - y * factor) / np.float32(factor)
                 for j in range(left, right):
-                    if here >= 0 and valid[here, i, j]:
-                        owner[i, j] = weight_owner[i, j] = a
+                    if here >= 0:
+                        who = a if valid[here, i, j] else _first_valid(photos, valid, i, j)
+                        owner[i, j] = who
+                        weight_owner[i, j] = who if who >= 0 else a
                         continue
                     n = j // factor
                     across = np.float32(j - n * factor) / np.float32(factor)
@@ -245,6 +247,15 @@ def _all(flags):
 
 
 @njit(cache=True, nogil=True)
+def _first_valid(photos, valid, i, j):
+    """The first photo that has a pixel at a place, -1 for none."""
+    for n in range(photos.shape[0]):
+        if valid[n, i, j]:
+            return photos[n]
+    return np.int16(-1)
+
+
+@njit(cache=True, nogil=True)
 def _choose(names, sums, position, photos, valid, i, j, owner, weight_owner):
     """One pixel of ``choose_owners``, from its four labels and their weights."""
     best_valid, best_any = np.float32(0), np.float32(0)
@@ -261,10 +272,7 @@ def _choose(names, sums, position, photos, valid, i, j, owner, weight_owner):
         if better and here >= 0 and valid[here, i, j]:
             best_valid, who_valid = total, names[m]
     if who_valid < 0:
-        for n in range(photos.shape[0]):
-            if valid[n, i, j]:
-                who_valid = photos[n]
-                break
+        who_valid = _first_valid(photos, valid, i, j)
     owner[i, j] = who_valid
     weight_owner[i, j] = who_valid if who_valid >= 0 else who_any
 

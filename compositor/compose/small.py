@@ -29,8 +29,8 @@ def draw_small(camera: Camera, photo: Photo, sheet: Sheet) -> tuple[Warped, Outl
     """A photo on the reduced canvas, encoded 0..1, exposure as it is, and its outline."""
     canvas = sheet.canvas
     box = plan_box(camera, canvas)
-    # A hair less than the canvas' scale, so that a JPEG decoded at 1/8 needs no resizing.
-    share = (1 - 1e-6) * enlargement(camera, canvas)
+    # A hair less than the canvas' scale, so that a JPEG decoded at 1/8 will do, without resizing, also for a photo that lies a hair nearer.
+    share = (1 - 1e-4) * enlargement(camera, canvas)
     decoded = extend_colours(photo.reduced(camera.size[0] * camera.size[1] * share**2 / 1e6))
     decoded = dataclasses.replace(decoded, pixels=decoded.pixels.astype(np.float32) * np.float32(1 / full_scale(decoded.pixels.dtype)))
     places = locate(camera, decoded, sheet, box)
