@@ -279,6 +279,6 @@ def test_the_canvas_holds_every_border(eyes):
             continue
         x, y = (PROJECTIONS["spherical"].locate(border_directions(eye)) * canvas.scale - (canvas.left, canvas.top)).T
         x = (x + 1) % (2 * math.pi * canvas.scale) - 1
-        # A turn has a whole number of columns, for which the scale is rounded afterwards: by half a column a turn, half of that a half turn.
+        # A turn has a whole number of columns, for which the scale is rounded afterwards: by half a column a turn.
         assert ((x >= -1.01) & (x <= w + 0.1)).all()
         assert ((y >= -1.26) & (y <= h + 0.26)).all()

@@ -1,0 +1,113 @@
+"""Photos between their pixels: the kernel beside OpenCV's, and decoding them early."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from test_compose import row, shoot
+
+from compositor.compose import compose_photos
+from compositor.compose.canvas import plan_canvas
+from compositor.compose.early import FIRST, EarlyPhotos
+from compositor.errors import ReadError
+from compositor.kernels.sample import sample_cubic
+from compositor.options import ComposeOptions
+
+OPTIONS = ComposeOptions()
+
+
+def sampled(pixels, map_x, map_y, valid, left=0, top=0):
+    drawn = np.full((*map_x.shape, 3), np.nan, np.float32)
+    sample_cubic(pixels, map_x, map_y, valid, left, top, drawn)
+    return drawn
+
+
+def places(generator, shape, reach):
+    """Random multiples of 1/32 px, up to half a pixel beyond the centres of a picture's outermost pixels, and some far outside."""
+    at = (np.rint(generator.uniform(-0.5, side - 0.5, shape) * 32) / 32 for side in reach)
+    return [np.asarray(part, np.float32) for part in at]
+
+
+@pytest.mark.parametrize("size", [(40, 50), (4, 5), (1, 7), (3, 1)])
+def test_the_kernel_is_opencvs(generator, size):
+    h, w = size
+    pixels = generator.uniform(0, 65535, (h, w, 3)).astype(np.float32)
+    map_x, map_y = places(generator, (60, 70), (w, h))
+    wanted = cv2.remap(pixels, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    np.testing.assert_allclose(sampled(pixels, map_x, map_y, np.ones(map_x.shape, bool)), wanted, rtol=0, atol=65535 * 1e-6)
+
+
+def test_whole_positions_show_the_pixels_themselves(generator):
+    pixels = generator.uniform(0, 1, (30, 40, 3)).astype(np.float32)
+    map_x, map_y = (part.astype(np.float32) for part in np.meshgrid(np.arange(40), np.arange(30)))
+    np.testing.assert_array_equal(sampled(pixels, map_x, map_y, np.ones((30, 40), bool)), pixels)
+
+
+def test_a_part_of_a_photo_shows_the_same(generator):
+    pixels = generator.uniform(0, 255, (60, 80, 3)).astype(np.float32)
+    map_x, map_y = places(generator, (30, 30), (40, 30))
+    map_x, map_y, valid = map_x + 24, map_y + 16, np.ones((30, 30), bool)
+    part = np.ascontiguousarray(pixels[12:52, 20:70])
+    np.testing.assert_array_equal(sampled(part, map_x, map_y, valid, 20, 12), sampled(pixels, map_x, map_y, valid))
+
+
+def test_nothing_is_shown_where_there_is_no_position(generator):
+    pixels = generator.uniform(0, 255, (20, 20, 3)).astype(np.float32)
+    valid = generator.uniform(size=(15, 15)) < 0.5
+    map_x = np.where(valid, np.float32(8.5), np.float32(-1e4))
+    drawn = sampled(pixels, map_x, map_x, valid)
+    assert (drawn[~valid] == 0).all()
+    assert (drawn[valid] == drawn[valid][0]).all()
+
+
+def counted(photo, read):
+    def decode(shrink):
+        read.append((photo.name, shrink))
+        return photo.decode(shrink)
+
+    return dataclasses.replace(photo, decode=decode)
+
+
+@pytest.fixture
+def scene():
+    registration = row(5)
+    return registration, [shoot(eye) for eye in registration.cameras]
+
+
+def test_the_first_photos_are_decoded_early_and_once(scene):
+    registration, photos = scene
+    canvas, read = plan_canvas(registration, OPTIONS), []
+    with ThreadPoolExecutor(2) as pool:
+        early = EarlyPhotos([counted(photo, read) for photo in photos], registration, canvas, pool, FIRST)
+        assert not read
+        early.decode()
+    # The row goes from left to right, and so do tiles.
+    assert sorted(read) == sorted((photo.name, 1) for photo in photos[:FIRST])
+    for photo, original in zip(early.photos, photos, strict=True):
+        np.testing.assert_array_equal(photo.full().pixels, original.full().pixels)
+    assert len(read) == len(photos)
+    early.photos[0].full()
+    assert len(read) == len(photos) + 1  # given away once: memory holds it no longer
+
+
+def test_a_photo_that_cannot_be_decoded_is_told_when_it_is_needed(scene):
+    registration, photos = scene
+
+    def broken(shrink):
+        if full_is_asked:
+            raise ReadError(f"{photos[0].name}: is cut off")
+        return photos[0].decode(shrink)
+
+    full_is_asked = False
+    damaged = [dataclasses.replace(photos[0], decode=broken), *photos[1:]]
+
+    def report(stage, done, total):
+        nonlocal full_is_asked
+        full_is_asked |= stage == "plan" and done == total
+
+    with pytest.raises(ReadError, match="is cut off"):
+        compose_photos(registration, damaged, OPTIONS, progress=report)
