@@ -176,6 +176,19 @@ def test_what_is_burnt_out_stays_white_in_a_photo_that_is_darkened():
     assert panorama.pixels[panorama.owner == 0].max() < 140
 
 
+def test_of_photos_that_agree_the_less_noisy_one_shows():
+    eyes = [camera("left", -12.0), camera("right", 12.0)]
+    registration = Registration("rotation", tuple(eyes))
+
+    def right_share(*gains):
+        panorama = compose(registration, [shoot(eye, gain=gain) for eye, gain in zip(eyes, gains, strict=True)])
+        return (panorama.owner == 1).mean()
+
+    # Exposures are matched, so the photo that was darker has been raised, and its noise with it.
+    assert right_share(0.25, 1.0) > right_share(1.0, 1.0) + 0.02
+    assert right_share(1.0, 0.25) < right_share(1.0, 1.0) - 0.02
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_vignetting_is_undone_and_reported(dtype):
     registration = row(size=(320, 240), focal=300.0)

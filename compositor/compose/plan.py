@@ -25,12 +25,16 @@ from compositor.compose.small import draw_small
 from compositor.compose.warp import Sheet
 from compositor.compose.warped import Warped
 from compositor.options import ComposeOptions
-from compositor.photometry import Photometry
+from compositor.photometry import Photometry, falloff
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas, Photo, Progress
 
 __all__ = ["Plan", "make_plan"]
 
+NOISE = 0.004
+"""What it costs to show a pixel whose light was neither raised nor lowered, in the units of ``seam_cost``: noise of a level of 255. Raised
+fourfold it has twice the noise. Among seams along which photos agree alike, those are found that show the brighter photos and the middles
+of lenses, at less than 1 % of the seams' cost."""
 FADE = 0.5
 """Of the typical overlap's width, across how much of it feathered photos fade into each other. More shows more things twice."""
 
@@ -116,6 +120,8 @@ def make_plan(
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
     warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
+    if options.seams == "graphcut" and options.exposure != "none":
+        warped = list(pool.map(_noisy, warped, photometry.gains, photometry.vignetting))
     if options.deghost:
         from compositor.compose.ghosts import vote_out_guests
 
@@ -170,3 +176,12 @@ def _graded(photo: Warped, index: int, camera: Camera, photometry: Photometry) -
     if grading is None or photo.radii is None:
         return photo
     return dataclasses.replace(photo, pixels=np.clip(grading.grade_scattered(photo.pixels, photo.radii), 0, 1))
+
+
+def _noisy(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64]) -> Warped:
+    """A graded photo that is the more reluctant to show a pixel the more its light was raised, and its noise with it."""
+    if photo.radii is None:
+        return photo
+    raised = gains.mean() / falloff(photo.radii.astype(np.float64), terms)
+    # Nobody asks for radii any more.
+    return dataclasses.replace(photo, radii=None, reluctance=np.asarray(NOISE * np.sqrt(raised), np.float32))
