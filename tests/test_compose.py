@@ -176,6 +176,23 @@ def test_what_is_burnt_out_stays_white_in_a_photo_that_is_darkened():
     assert panorama.pixels[panorama.owner == 0].max() < 140
 
 
+def test_what_is_burnt_out_in_one_photo_is_shown_by_another():
+    eyes = [camera("left", -8.0), camera("right", 8.0)]
+    registration = Registration("rotation", tuple(eyes))
+    photos = [shoot(eye, gain=gain) for eye, gain in zip(eyes, (1.0, 2.5), strict=True)]
+    burnt = photos[1].full().pixels.max(axis=2) == 255
+    assert 0.05 < burnt.mean() < 0.5
+    panorama = compose(registration, photos, projection="spherical")
+    y, x = np.nonzero(burnt)
+    on_canvas = panorama.map_points(1, np.stack([x, y], 1).astype(float))
+    in_left = panorama.map_back(0, on_canvas)
+    shared = ((in_left > 4) & (in_left < np.array(eyes[0].size) - 5)).all(axis=1)
+    assert shared.sum() > 100
+    column, row_of = np.rint(on_canvas[shared]).astype(int).T
+    owners = panorama.owner[row_of, column]
+    assert (owners == 0).mean() > 0.9
+
+
 def test_of_photos_that_agree_the_less_noisy_one_shows():
     eyes = [camera("left", -12.0), camera("right", 12.0)]
     registration = Registration("rotation", tuple(eyes))

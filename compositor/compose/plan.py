@@ -20,6 +20,7 @@ from compositor.compose.coarse import blend_coarse, count_bands, typical_overlap
 from compositor.compose.exposure import estimate_photometry
 from compositor.compose.grade import make_grading
 from compositor.compose.needs import Need, find_needs
+from compositor.compose.overlaps import SATURATED
 from compositor.compose.seams import find_seams, spread_labels
 from compositor.compose.small import draw_small
 from compositor.compose.warp import Sheet
@@ -31,10 +32,11 @@ from compositor.types import Camera, Canvas, Photo, Progress
 
 __all__ = ["Plan", "make_plan"]
 
-NOISE = 0.004
+NOISE, BURNT = 0.004, 0.05
 """What it costs to show a pixel whose light was neither raised nor lowered, in the units of ``seam_cost``: noise of a level of 255. Raised
-fourfold it has twice the noise. Among seams along which photos agree alike, those are found that show the brighter photos and the middles
-of lenses, at less than 1 % of the seams' cost."""
+fourfold it has twice the noise. And one that is burnt out: a dozen levels, which it is easily off. Among seams along which photos agree
+alike, those are found that show the brighter photos and the middles of lenses, at less than 1 % of the seams' cost, but a bright photo's
+burnt-out sky only where no other photo has it."""
 FADE = 0.5
 """Of the typical overlap's width, across how much of it feathered photos fade into each other. More shows more things twice."""
 
@@ -119,9 +121,9 @@ def make_plan(
         drawn()
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
-    warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
     if options.seams == "graphcut" and options.exposure != "none":
-        warped = list(pool.map(_noisy, warped, photometry.gains, photometry.vignetting))
+        warped = list(pool.map(_weighed, warped, photometry.gains, photometry.vignetting))
+    warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
     if options.deghost:
         from compositor.compose.ghosts import vote_out_guests
 
@@ -170,18 +172,18 @@ def _measure_light(
     return estimate_photometry(names, warped, canvas.size[0], canvas.wraps, exposures=exposures, lenses=lenses)
 
 
-def _graded(photo: Warped, index: int, camera: Camera, photometry: Photometry) -> Warped:
-    """A photo on the reduced canvas with its exposure matched."""
-    grading = make_grading(photometry, index, camera, np.dtype(np.float32), small=True)
-    if grading is None or photo.radii is None:
-        return photo
-    return dataclasses.replace(photo, pixels=np.clip(grading.grade_scattered(photo.pixels, photo.radii), 0, 1))
-
-
-def _noisy(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64]) -> Warped:
-    """A graded photo that is the more reluctant to show a pixel the more its light was raised, and its noise with it."""
+def _weighed(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64]) -> Warped:
+    """A photo that is reluctant to show what is burnt out, and the more the more light will be raised, and noise with it."""
     if photo.radii is None:
         return photo
     raised = gains.mean() / falloff(photo.radii.astype(np.float64), terms)
-    # Nobody asks for radii any more.
-    return dataclasses.replace(photo, radii=None, reluctance=np.asarray(NOISE * np.sqrt(raised), np.float32))
+    burnt = photo.pixels.max(axis=2) >= SATURATED
+    return dataclasses.replace(photo, reluctance=np.asarray(NOISE * np.sqrt(raised) + BURNT * burnt, np.float32))
+
+
+def _graded(photo: Warped, index: int, camera: Camera, photometry: Photometry) -> Warped:
+    """A photo on the reduced canvas with its exposure matched; nobody asks for radii any more."""
+    grading = make_grading(photometry, index, camera, np.dtype(np.float32), small=True)
+    if grading is None or photo.radii is None:
+        return photo
+    return dataclasses.replace(photo, pixels=np.clip(grading.grade_scattered(photo.pixels, photo.radii), 0, 1), radii=None)
