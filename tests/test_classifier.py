@@ -245,6 +245,18 @@ def test_classes_are_told_before_the_first_step(folder):
     assert told["right_by_class"] >= 0.75  # by outlines: lying stripes and upright ones
 
 
+def test_an_encoder_learns_at_the_rate_that_is_asked_for(folder):
+    """AdamW's first step moves every number by the learning rate, whatever its gradient; the first of 20 warming steps has a twentieth."""
+    options = ClassifierOptions(**{**SMALL, "start": "encoder", "threads": 1})
+    learned, held_out = Labelled.read(folder, size=32).parted()
+    training = Recognition(options, "cpu", learned, held_out)
+    before = [part.detach().clone() for part in training.network.backbone.parameters()]
+    training.step(0, make_batch(learned, 0, options))
+    for old, new in zip(before, training.network.backbone.parameters(), strict=True):
+        moved = float((new.detach() - old).abs().max())
+        assert moved == pytest.approx(options.rate / 20, rel=0.1)  # beside it weights decay, by 0.02 of the rate
+
+
 def test_a_class_of_few_among_many_pictures_is_learned_too(folder, monkeypatch):
     """Only some of many pictures begin the head; those of the last class are among them, if there are any."""
     monkeypatch.setattr(importlib.import_module("compositor.learned.recognition"), "FITTED", 8)

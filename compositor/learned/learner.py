@@ -98,7 +98,7 @@ class Learner(abc.ABC, Generic[Batch]):
 class NetworkLearner(Learner[Batch]):
     """A network that learns, and the average of its weights, which is what a training gives out.
 
-    Whoever inherits this makes the attributes below; parameters of the optimizer may have a ``share`` of the learning rate.
+    Whoever inherits this makes the attributes below.
     """
 
     options: Any
@@ -128,7 +128,7 @@ class NetworkLearner(Learner[Batch]):
         """A step down the gradients that are there."""
         rising, falling = rise_and_fall(iteration, self.options.iterations, warming=self.warming)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.options.rate * group.get("share", 1.0) * rising * falling
+            group["lr"] = self.options.rate * rising * falling
         average_gradients(self.network.parameters())
         if math.isfinite(float(nn.utils.clip_grad_norm_(self.network.parameters(), self.longest))):
             self.optimizer.step()

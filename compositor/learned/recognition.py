@@ -50,8 +50,6 @@ __all__ = ["KIND", "ClassifierNetwork", "Recognition", "make_batch", "squares"]
 logger = logging.getLogger("compositor")
 
 KIND = "a classifier"
-TAUGHT = 0.2
-"""The learning rate of a backbone that was taught before, as a share of the new layer's."""
 SMOOTHING = 0.05
 """Share of the truth that is given to all classes: no picture is certain."""
 OUTLINED = 2.0
@@ -137,10 +135,7 @@ class Recognition(NetworkLearner[tuple[Tensor, Tensor]]):
         self.ease = 1.0
         self._fit_head()
         self.average, self.best = (copy.deepcopy(self.network).eval().requires_grad_(False) for _ in range(2))
-        share = TAUGHT if self.encoder else 1.0
-        groups = [{"params": self.network.backbone.parameters(), "share": share}]
-        groups += [{"params": part.parameters(), "share": 1.0} for part in (self.network.normal, self.network.head)]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=options.rate, weight_decay=0.02)
         self.least, self.waited = math.inf, 0
 
     @classmethod
