@@ -110,6 +110,23 @@ def test_towards_a_photo_that_no_seam_of_the_window_is_shared_with_nothing_chang
     assert not mend._shares_of_others(owners, [(0, 1), (1, 2), (0, 2)]).any()
 
 
+def test_no_step_is_made_larger(generator):
+    """Above, the photos part by six levels, below by one; a refiner adds two there, too gently to be seen from pixel to pixel."""
+    scene, upper = 120 + generator.normal(0, 1, (HEIGHT, WIDTH)), np.arange(HEIGHT)[:, None] < HEIGHT // 2
+
+    def parting(layers):
+        left, rising = np.clip(1 - layers.inside / 64, 0, 1), np.clip(layers.inside / 4, 0, 1)
+        assert len(left) == HEIGHT
+        new = layers.new + np.float32(1 / 255) * np.where(upper, -6 * left, 2 * left * rising)[..., None]
+        return np.where(layers.owner[..., None], new, layers.reference).astype(np.float32)
+
+    before, after = mended(photo(scene), photo(scene + np.where(upper, 6, 1)), parting)
+    changed = after - before
+    closed, added = (changed[rows, SEAM : SEAM + 5].mean() for rows in (slice(40, 130), slice(190, 280)))
+    assert closed < -0.7 * 6
+    assert added < 0.4  # of the 1.2 that it would be
+
+
 def striping(layers):
     """Takes the seam's step away, and stains what is behind it: with stripes of twelve levels, four px apart."""
     rim = layers.owner & (layers.inside > 6) & (layers.inside < 24)

@@ -2,7 +2,8 @@
 
 A seam has to show less than before, and nothing may be stained beside it. Detail that a change takes away is given back as far as the
 photos allow, and what it adds is taken away; where a seam hardly showed, none may be lost. Where a change may not be taken a gentler one
-is tried: its smooth part, and so little of the rest that nothing is smeared.
+is tried: its smooth part, and so little of the rest that nothing is smeared. Of what then makes the seam show more in a coarser look, less
+is taken.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.layers import Layers
-from compositor.compose.visibility import COARSE, MEAN, Measure
+from compositor.compose.visibility import BESIDE, COARSE, MEAN, Measure
 
 __all__ = ["take"]
 
@@ -28,6 +29,10 @@ SLACK, SPREAD = 1.0 / 255, 0.5
 most such a share of what the seam showed there before, for a step that is spread shows a little everywhere."""
 SPARED = 8
 """Pixels beyond such places over which it is taken back."""
+STEP = 0.025 / 255
+"""How much more a seam may show by the coarse measure: what a step of 0.3 levels shows."""
+LEFT, WORTH = np.float32(0.25), 0.5
+"""How much is left of a change where it shows more than that, and how much of what was too much may be left there for it to be worth it."""
 MASKED, BENT = 0.5, 12.0
 """What a change may add to that beside busy things, as a share of the steps that both photos have there, for what is bent is in neither;
 up to so many px from the seam, and falling to nothing at twice as many."""
@@ -79,16 +84,16 @@ def take(change: Floats, layers: Layers, base: Floats, seam: Floats, near: Mask,
     masked = np.asarray(np.float32(MASKED) * np.clip(2 - depth, 0, 1), np.float32)
     anywhere = measure.only(changed)
     share = harm.spared(whole, np.zeros_like(base), measure.only(near), anywhere, masked * anywhere.busy())
-    taken = share[..., None] * whole
+    taken, coarse = share[..., None] * whole, Measure(layers, near, finest=COARSE)
     if share.min() == 1:
-        return taken
-    gentle, coarse = _keeping_detail(_gentle(change, layers, white), layers, base), Measure(layers, near, finest=COARSE)
+        return harm.without_steps(taken, coarse)
+    gentle = _keeping_detail(_gentle(change, layers, white), layers, base)
     # Layers end at black and white, and where neither photo is; what floats hold beyond white stays.
     may_change = (base <= 1) & (layers.reference_valid | layers.new_valid)[..., None]
     gentle = np.where(may_change, np.clip(gentle, np.minimum(-base, 0), np.maximum(1 - base, 0)), np.float32(0))
     gentle *= (box * (1 - share) * harm.helping(gentle, coarse))[..., None]
     share = harm.spared(gentle, taken, coarse, measure.only(_strongest(gentle) != 0))
-    return np.asarray(taken + share[..., None] * gentle, np.float32)
+    return harm.without_steps(np.asarray(taken + share[..., None] * gentle, np.float32), coarse)
 
 
 class Harm:
@@ -130,6 +135,35 @@ class Harm:
         """The share of a change that is made where it alone makes the seam show less, (h, w)."""
         before, after = (_mean_around(shows.shown(picture), self.near) for picture in (self.base, self._stored(self.base + change)))
         return self._away_from(self.near & ~(after < np.float32(BETTER) * before))
+
+    def without_steps(self, change: Floats, coarse: Measure) -> Floats:
+        """A change with less of it where, by a ``coarse`` measure, the seam shows more than it did.
+
+        From pixel to pixel a step of some levels hardly shows that a change makes over some px: what only one photo shows at the seam is
+        taken for a step, and spread. Taking back leaves ends of its own, where the change that is left begins: it is not done where these
+        would show about as much.
+        """
+
+        def steps(picture: Floats) -> Floats:
+            return _mean_around(coarse.shown(picture), self.near, BESIDE)
+
+        def grown(some: Floats) -> Floats:
+            return np.where(self.near, np.maximum(steps(self._stored(self.base + some)) - may_be, 0), np.float32(0))
+
+        may_be, side = steps(self.base) + np.float32(STEP), (4 * SPARED + 1, 4 * SPARED + 1)
+        more, stays = grown(change), np.zeros_like(self.near)
+        for _ in range(TRIES):
+            stepped = (more > 0) & ~stays
+            if not stepped.any():
+                break
+            less = change * (LEFT + (1 - LEFT) * self._away_from(stepped))[..., None]
+            then = grown(less)
+            vain = stepped & (cv2.blur(then, side) > np.float32(WORTH) * cv2.blur(more, side))
+            if vain.any():
+                stays |= cv2.dilate(vain.view(np.uint8), np.ones(side, np.uint8)) > 0
+            else:
+                change, more = less, then
+        return change
 
     def _stored(self, picture: Floats) -> Floats:
         """A picture as it will be stored."""
@@ -219,7 +253,7 @@ def _detail(picture: Floats) -> Floats:
     return np.asarray(cv2.transform(cv2.absdiff(picture, cv2.blur(picture, (3, 3))), MEAN), np.float32)
 
 
-def _mean_around(values: Floats, where: Mask) -> Floats:
-    """Means over large squares of the pixels asked for, (h, w)."""
-    share, side = where.astype(np.float32), (2 * REGION + 1, 2 * REGION + 1)
+def _mean_around(values: Floats, where: Mask, region: int = REGION) -> Floats:
+    """Means over squares, by default large ones, of the pixels asked for, (h, w)."""
+    share, side = where.astype(np.float32), (2 * region + 1, 2 * region + 1)
     return np.asarray(cv2.blur(values * share, side) / np.maximum(cv2.blur(share, side), np.float32(1e-6)), np.float32)
