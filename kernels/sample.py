@@ -31,7 +31,7 @@ DOWN = _weights().reshape(-1)
 ACROSS = np.repeat(DOWN, 3)
 """The same for values that stand in threes, red, green and blue of a pixel."""
 
-FLOAT, WORD, FOUR = ir.FloatType(), ir.IntType(32), ir.VectorType(ir.FloatType(), 4)
+WORD, FOUR = ir.IntType(32), ir.VectorType(ir.FloatType(), 4)
 
 
 def _weigh_types(typing_context, pixels, start, stride, down, across, row, column, target, to):

@@ -27,7 +27,7 @@ def sampled(pixels, map_x, map_y, valid, left=0, top=0):
 
 
 def places(generator, shape, reach):
-    """Random multiples of 1/32 px, up to half a pixel beyond the centres of a picture's outermost pixels, and some far outside."""
+    """Random multiples of 1/32 px, up to half a pixel beyond the centres of a picture's outermost pixels."""
     at = (np.rint(generator.uniform(-0.5, side - 0.5, shape) * 32) / 32 for side in reach)
     return [np.asarray(part, np.float32) for part in at]
 

@@ -25,6 +25,7 @@ from compositor.compose.seams import find_seams, spread_labels
 from compositor.compose.small import draw_small
 from compositor.compose.warp import Sheet
 from compositor.compose.warped import Warped
+from compositor.encoding import full_scale
 from compositor.options import ComposeOptions
 from compositor.photometry import Photometry, falloff
 from compositor.registration import Registration
@@ -122,7 +123,8 @@ def make_plan(
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
     if options.seams == "graphcut" and options.exposure != "none":
-        warped = list(pool.map(_weighed, warped, photometry.gains, photometry.vignetting))
+        burnt = BURNT if full_scale(photos[0].dtype) > 1 else 0.0  # floats go on beyond white
+        warped = list(pool.map(_weighed, warped, photometry.gains, photometry.vignetting, itertools.repeat(burnt)))
     warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
     if options.deghost:
         from compositor.compose.ghosts import vote_out_guests
@@ -172,13 +174,13 @@ def _measure_light(
     return estimate_photometry(names, warped, canvas.size[0], canvas.wraps, exposures=exposures, lenses=lenses)
 
 
-def _weighed(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64]) -> Warped:
+def _weighed(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64], dearer: float) -> Warped:
     """A photo that is reluctant to show what is burnt out, and the more the more light will be raised, and noise with it."""
     if photo.radii is None:
         return photo
     raised = gains.mean() / falloff(photo.radii.astype(np.float64), terms)
     burnt = photo.pixels.max(axis=2) >= SATURATED
-    return dataclasses.replace(photo, reluctance=np.asarray(NOISE * np.sqrt(raised) + BURNT * burnt, np.float32))
+    return dataclasses.replace(photo, reluctance=np.asarray(NOISE * np.sqrt(raised) + dearer * burnt, np.float32))
 
 
 def _graded(photo: Warped, index: int, camera: Camera, photometry: Photometry) -> Warped:
