@@ -35,9 +35,9 @@ __all__ = ["Plan", "make_plan"]
 
 NOISE, BURNT = 0.004, 0.05
 """What it costs to show a pixel whose light was neither raised nor lowered, in the units of ``seam_cost``: noise of a level of 255. Raised
-fourfold it has twice the noise. And one that is burnt out: a dozen levels, which it is easily off. Among seams along which photos agree
-alike, those are found that show the brighter photos and the middles of lenses, at less than 1 % of the seams' cost, but a bright photo's
-burnt-out sky only where no other photo has it."""
+fourfold it has twice the noise. And one that is burnt out in any colour: a dozen levels, which it is easily off. Among seams along which
+photos agree alike, those are found that show the brighter photos and the middles of lenses, for 0.5 % more of the seams' own cost on most
+sets and 3 % on one; a large burnt-out area costs more than a seam that follows the other photo's border round it."""
 FADE = 0.5
 """Of the typical overlap's width, across how much of it feathered photos fade into each other. More shows more things twice."""
 
