@@ -20,24 +20,19 @@ from compositor.compose.coarse import blend_coarse, count_bands, typical_overlap
 from compositor.compose.exposure import estimate_photometry
 from compositor.compose.grade import make_grading
 from compositor.compose.needs import Need, find_needs
-from compositor.compose.overlaps import SATURATED
 from compositor.compose.seams import find_seams, spread_labels
 from compositor.compose.small import draw_small
 from compositor.compose.warp import Sheet
 from compositor.compose.warped import Warped
+from compositor.compose.weigh import weigh_pixels
 from compositor.encoding import full_scale
 from compositor.options import ComposeOptions
-from compositor.photometry import Photometry, falloff
+from compositor.photometry import Photometry
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas, Photo, Progress
 
 __all__ = ["Plan", "make_plan"]
 
-NOISE, BURNT = 0.004, 0.05
-"""What it costs to show a pixel whose light was neither raised nor lowered, in the units of ``seam_cost``: noise of a level of 255. Raised
-fourfold it has twice the noise. And one that is burnt out in any colour: a dozen levels, which it is easily off. Among seams along which
-photos agree alike, those are found that show the brighter photos and the middles of lenses, for 0.5 % more of the seams' own cost on most
-sets and 3 % on one; a large burnt-out area costs more than a seam that follows the other photo's border round it."""
 FADE = 0.5
 """Of the typical overlap's width, across how much of it feathered photos fade into each other. More shows more things twice."""
 
@@ -122,10 +117,10 @@ def make_plan(
         drawn()
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
+    graded = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
     if options.seams == "graphcut" and options.exposure != "none":
-        burnt = BURNT if full_scale(photos[0].dtype) > 1 else 0.0  # floats go on beyond white
-        warped = list(pool.map(_weighed, warped, photometry.gains, photometry.vignetting, itertools.repeat(burnt)))
-    warped = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
+        graded = weigh_pixels(warped, graded, photometry, reduced, pool, ends=full_scale(photos[0].dtype) > 1)
+    warped = graded
     if options.deghost:
         from compositor.compose.ghosts import vote_out_guests
 
@@ -172,15 +167,6 @@ def _measure_light(
     lenses = [(photo.camera_key, *sorted(photo.size)) for photo in photos] if options.exposure == "full" else []
     exposures = [photo.exposure for photo in photos]
     return estimate_photometry(names, warped, canvas.size[0], canvas.wraps, exposures=exposures, lenses=lenses)
-
-
-def _weighed(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64], dearer: float) -> Warped:
-    """A photo that is reluctant to show what is burnt out, and the more the more light will be raised, and noise with it."""
-    if photo.radii is None:
-        return photo
-    raised = gains.mean() / falloff(photo.radii.astype(np.float64), terms)
-    burnt = photo.pixels.max(axis=2) >= SATURATED
-    return dataclasses.replace(photo, reluctance=np.asarray(NOISE * np.sqrt(raised) + dearer * burnt, np.float32))
 
 
 def _graded(photo: Warped, index: int, camera: Camera, photometry: Photometry) -> Warped:

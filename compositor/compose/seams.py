@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.compose.warped import Warped
+from compositor.compose.warped import Warped, border_distance
 from compositor.kernels import maxflow, seam_costs
 from compositor.options import SeamMethod
 
-__all__ = ["find_seams", "seam_cost", "spread_labels"]
+__all__ = ["ROOM", "find_seams", "seam_cost", "spread_labels"]
 
 LENGTH = 0.1
 """Cost of a pixel of seam by itself, as much as a colour difference of 0.05 in either pixel. Keeps seams short where the photos agree
@@ -173,7 +173,7 @@ def _halved(size: tuple[int, int], photos: Sequence[Warped]) -> tuple[tuple[int,
 def _layers(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _Layers:
     width, height = size
     frames = np.zeros((len(photos), 5), np.int64)
-    depths = [_depth(photo.mask, around=wraps and photo.mask.shape[1] == width) for photo in photos]
+    depths = [border_distance(photo.mask, around=wraps and photo.mask.shape[1] == width) for photo in photos]
     first = 0
     for k, photo in enumerate(photos):
         h, w = photo.mask.shape
@@ -199,15 +199,6 @@ def _pixel_costs(photo: Warped, depth: NDArray[np.float32]) -> NDArray[np.int32]
     if photo.reluctance is not None:
         cost += photo.reluctance
     return np.asarray(np.ceil(seam_costs.UNITS * cost), np.int32)
-
-
-def _depth(mask: NDArray[np.bool_], *, around: bool) -> NDArray[np.float32]:
-    """Distance of every pixel to the nearest that the photo lacks, the frame's outside included, px."""
-    inside = np.tile(mask, (1, 3)) if around else mask
-    padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
-    left = 1 + (mask.shape[1] if around else 0)
-    return np.asarray(depth[1:-1, left : left + mask.shape[1]], np.float32)
 
 
 def _deepest(layers: _Layers, photos: Sequence[Warped]) -> NDArray[np.int16]:
