@@ -456,7 +456,8 @@ def test_memory_counts_what_deghosting_wishes_and_refining_add():
     registration = Registration("rotation", tuple(camera(f"eye {k}", 8 * k, size=(640, 480), focal=600.0) for k in range(40)))
 
     def needed(holding, scale=1.0, deghost=False, **demands):
-        options = ComposeOptions(projection="cylindrical", scale=scale, threads=1, deghost=deghost)
+        # Cut where photos agree, seams are reluctant without deghosting.
+        options = ComposeOptions(projection="cylindrical", scale=scale, threads=1, deghost=deghost, seams="voronoi")
         canvas = plan_canvas(registration, options)
         return estimate_memory(registration, canvas, options, np.dtype(np.uint8), demands=Demands(**demands), holding=holding)
 
