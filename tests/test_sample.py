@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -11,6 +13,7 @@ import pytest
 from test_compose import row, shoot
 
 from compositor.compose import compose_photos
+from compositor.compose import early as early_photos
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.early import FIRST, EarlyPhotos
 from compositor.errors import ReadError
@@ -92,6 +95,30 @@ def test_the_first_photos_are_decoded_early_and_once(scene):
     assert len(read) == len(photos)
     early.photos[0].full()
     assert len(read) == len(photos) + 1  # given away once: memory holds it no longer
+
+
+def test_two_threads_that_ask_for_an_early_photo_at_once_both_get_it(scene):
+    registration, photos = scene
+    canvas, read, together = plan_canvas(registration, OPTIONS), [], threading.Barrier(2)
+
+    def pause(frame, event, _):
+        """Let the other thread go on between any two lines of what hands an early photo out."""
+        if frame.f_code.co_filename == early_photos.__file__:
+            time.sleep(0.01)
+            return pause
+        return None
+
+    with ThreadPoolExecutor(1) as pool:
+        early = EarlyPhotos([counted(photo, read) for photo in photos], registration, canvas, pool, 1)
+        early.decode()
+    threading.settrace(pause)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(lambda: (together.wait(), early.photos[0].full())) for _ in range(2)]
+            assert all(len(each.result()[1].pixels) for each in asked)
+    finally:
+        threading.settrace(None)
+    assert len(read) == 2  # the one early, the other when it was asked for
 
 
 def test_a_photo_that_cannot_be_decoded_is_told_when_it_is_needed(scene):

@@ -19,17 +19,15 @@ FIRST = 3
 
 @dataclasses.dataclass(eq=False)
 class _EarlyDecoder:
-    """Decodes a photo; its full picture perhaps before it is asked for, once."""
+    """Decodes a photo, perhaps before it is asked for; what was decoded early, by its shrink, is given away once."""
 
     decode: Decoder
-    early: Future[Decoded] | None = None
+    early: dict[int, Future[Decoded]] = dataclasses.field(default_factory=dict)
 
     def __call__(self, shrink: int) -> Decoded:
         """The photo at 1/shrink, shrink being 1, 2, 4 or 8."""
-        if shrink > 1 or self.early is None:
-            return self.decode(shrink)
-        early, self.early = self.early, None
-        return early.result()
+        early = self.early.pop(shrink, None)  # looks and takes in one step: of two threads one gets it, the other decodes
+        return self.decode(shrink) if early is None else early.result()
 
 
 class EarlyPhotos:
@@ -58,4 +56,4 @@ class EarlyPhotos:
     def decode(self) -> None:
         """Begin to decode them in full."""
         for decoder in self._decoders.values():
-            decoder.early = self._pool.submit(decoder.decode, 1)
+            decoder.early[1] = self._pool.submit(decoder.decode, 1)
