@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from test_compose import row, shoot
+from test_compose import full_turn, row, shoot
 
 from compositor.compose import compose_photos
 from compositor.compose import early as early_photos
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.early import FIRST, EarlyPhotos
+from compositor.compose.small import plan_box
 from compositor.errors import ReadError
 from compositor.kernels.sample import sample_cubic
 from compositor.options import ComposeOptions
@@ -119,6 +120,21 @@ def test_two_threads_that_ask_for_an_early_photo_at_once_both_get_it(scene):
     finally:
         threading.settrace(None)
     assert len(read) == 2  # the one early, the other when it was asked for
+
+
+def test_a_photo_across_the_edge_of_a_full_turn_is_among_the_first():
+    """The first tile shows it as well as the last one."""
+    registration = full_turn(8)
+    photos = [shoot(eye) for eye in registration.cameras]
+    canvas, read = plan_canvas(registration, ComposeOptions(projection="cylindrical")), []
+    boxes = [plan_box(eye, canvas) for eye in registration.cameras]
+    across = {photo.name for photo, box in zip(photos, boxes, strict=True) if box.right > canvas.size[0]}
+    assert canvas.wraps
+    assert 0 < len(across) < FIRST
+    with ThreadPoolExecutor(1) as pool:
+        EarlyPhotos([counted(photo, read) for photo in photos], registration, canvas, pool, FIRST).decode()
+    assert len(read) == FIRST
+    assert {name for name, _ in read[: len(across)]} == across
 
 
 def test_a_photo_that_cannot_be_decoded_is_told_when_it_is_needed(scene):

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future
 from compositor.compose.opened import needed_whole
 from compositor.compose.small import plan_box
 from compositor.registration import Registration
-from compositor.types import Canvas, Decoded, Decoder, Photo
+from compositor.types import Camera, Canvas, Decoded, Decoder, Photo
 
 __all__ = ["FIRST", "EarlyPhotos"]
 
@@ -46,9 +46,9 @@ class EarlyPhotos:
     """
 
     def __init__(self, photos: Sequence[Photo], registration: Registration, canvas: Canvas, pool: Executor, most: int) -> None:
-        axis = 0 if canvas.size[0] >= canvas.size[1] else 1  # tiles go along the shorter side first
-        begin = {k: plan_box(camera, canvas)[axis] for k, camera in enumerate(registration.cameras) if needed_whole(camera, canvas)}
-        self._pool, self._decoders = pool, {k: _EarlyDecoder(photos[k].decode) for k in sorted(begin, key=lambda k: begin[k])[:most]}
+        cameras = registration.cameras
+        first = sorted(range(len(cameras)), key=lambda k: _begin(cameras[k], canvas))[:most]
+        self._pool, self._decoders = pool, {k: _EarlyDecoder(photos[k].decode) for k in first if needed_whole(cameras[k], canvas)}
         self.photos = [
             dataclasses.replace(photo, decode=self._decoders[k]) if k in self._decoders else photo for k, photo in enumerate(photos)
         ]
@@ -57,3 +57,10 @@ class EarlyPhotos:
         """Begin to decode them in full."""
         for decoder in self._decoders.values():
             decoder.early[1] = self._pool.submit(decoder.decode, 1)
+
+
+def _begin(camera: Camera, canvas: Canvas) -> int:
+    """Where a photo begins along the line on which tiles advance, canvas pixels; below 0 where it crosses the edge at which a turn closes."""
+    axis = 0 if canvas.size[0] >= canvas.size[1] else 1  # tiles go along the shorter side first
+    box = plan_box(camera, canvas)
+    return box[axis] - canvas.size[axis] if box[axis + 2] > canvas.size[axis] else box[axis]
