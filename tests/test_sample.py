@@ -98,6 +98,21 @@ def test_the_first_photos_are_decoded_early_and_once(scene):
     assert len(read) == len(photos) + 1  # given away once: memory holds it no longer
 
 
+@pytest.mark.parametrize(("threads", "expected"), [(1, 0), (2, FIRST)])
+def test_composing_decodes_early_on_a_core_that_is_idle_and_every_photo_in_full_once(threads, expected):
+    registration = row(5, size=(640, 480), focal=600.0)  # large enough to be planned on a smaller canvas
+    photos, read, before = [shoot(eye) for eye in registration.cameras], [], []
+
+    def report(stage, done, total):
+        if stage == "render" and done == 0:
+            before.extend(read)
+
+    options = ComposeOptions(threads=threads)
+    compose_photos(registration, [counted(photo, read) for photo in photos], options, progress=report)
+    assert sorted(name for name, shrink in before if shrink == 1) == [photo.name for photo in photos[:expected]]
+    assert sorted(name for name, shrink in read if shrink == 1) == [photo.name for photo in photos]
+
+
 def test_two_threads_that_ask_for_an_early_photo_at_once_both_get_it(scene):
     registration, photos = scene
     canvas, read, together = plan_canvas(registration, OPTIONS), [], threading.Barrier(2)

@@ -11,10 +11,18 @@ from compositor.compose.small import plan_box
 from compositor.registration import Registration
 from compositor.types import Camera, Canvas, Decoded, Decoder, Photo
 
-__all__ = ["FIRST", "EarlyPhotos"]
+__all__ = ["FIRST", "EarlyPhotos", "most_early"]
 
 FIRST = 3
 """Photos that are decoded early, no more than the first tiles wait for or will soon."""
+
+
+def most_early(workers: int, *, few: bool) -> int:
+    """How many photos are decoded early, by the threads that work; ``few``: no more photos may be held than must.
+
+    A single worker would decode beside the thread that plans: on two cores where one was allowed.
+    """
+    return 0 if few or workers == 1 else FIRST
 
 
 @dataclasses.dataclass(eq=False)
