@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
-from test_compose import full_turn, row, shoot
+from test_compose import full_turn, photo_of, row, shoot
 
-from compositor.compose import compose_photos
+from compositor.compose import compose_photos, estimate_memory
 from compositor.compose import early as early_photos
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.early import FIRST, EarlyPhotos
+from compositor.compose.memory import Holding
 from compositor.compose.small import plan_box
 from compositor.errors import ReadError
 from compositor.kernels.sample import sample_cubic
@@ -111,6 +113,52 @@ def test_composing_decodes_early_on_a_core_that_is_idle_and_every_photo_in_full_
     compose_photos(registration, [counted(photo, read) for photo in photos], options, progress=report)
     assert sorted(name for name, shrink in before if shrink == 1) == [photo.name for photo in photos[:expected]]
     assert sorted(name for name, shrink in read if shrink == 1) == [photo.name for photo in photos]
+
+
+def test_early_photos_are_let_go_once_nobody_will_ask_for_them():
+    """One that no tile shows before the first tile is begun, the first one of those shown before the last is done."""
+    registration = row(5, size=(640, 480), focal=600.0)
+    first = registration.cameras[0]
+    hidden = dataclasses.replace(first, name="hidden", size=(160, 120), center=(79.5, 59.5))
+    registration = dataclasses.replace(registration, cameras=(*registration.cameras, hidden))
+    photos = [shoot(eye) for eye in registration.cameras]
+    photos[-1] = photo_of(photos[-1].full().pixels, "hidden", np.zeros((120, 160), bool))
+    pictures, left = {}, {}
+
+    def watched(photo):
+        def decode(shrink):
+            decoded = photo.decode(shrink)
+            fresh = dataclasses.replace(decoded, pixels=decoded.pixels.copy())
+            if shrink == 1:
+                pictures.setdefault(photo.name, []).append(weakref.ref(fresh.pixels))
+            return fresh
+
+        return dataclasses.replace(photo, decode=decode)
+
+    def report(stage, done, total):
+        if stage == "render" and done in (0, total):
+            left[done == total] = {name for name, refs in pictures.items() if any(ref() is not None for ref in refs)}
+
+    panorama = compose_photos(registration, [watched(photo) for photo in photos], ComposeOptions(threads=2), progress=report)
+    assert not (panorama.owner == 5).any()
+    assert len(pictures["hidden"]) == 1  # decoded early only: without a guess that is wrong this would test nothing
+    assert left[False] == {"photo 0", "photo 1"}
+    assert "photo 0" not in left[True]
+
+
+def test_memory_counts_the_photos_that_are_decoded_early():
+    """While two threads plan three photos are held, of which two are still being decoded: as their files have them too."""
+    registration = row(4, step=21.0, size=(8000, 6000), focal=22000.0)
+
+    def needed(threads, scale):
+        options = ComposeOptions(projection="cylindrical", threads=threads, scale=scale)
+        return estimate_memory(registration, plan_canvas(registration, options), options, np.dtype(np.uint8), holding=Holding(on_disk=True))
+
+    photo = 8000 * 6000 * 3
+    assert needed(2, 0.8) > 200e6 + (FIRST + 2) * photo
+    # A single thread decodes none early, and so do two where photos are shown much smaller.
+    assert needed(2, 0.8) - needed(1, 0.8) > photo
+    assert needed(2, 0.5) - needed(1, 0.5) < photo
 
 
 def test_two_threads_that_ask_for_an_early_photo_at_once_both_get_it(scene):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Executor, Future
 
 from compositor.compose.opened import needed_whole
@@ -66,9 +66,15 @@ class EarlyPhotos:
         for decoder in self._decoders.values():
             decoder.early[1] = self._pool.submit(decoder.decode, 1)
 
+    def keep(self, shown: Collection[int]) -> None:
+        """Let those go that are not among the photos that tiles show, by index: nobody will ask for them."""
+        for k, decoder in self._decoders.items():
+            if k not in shown and (unasked := decoder.early.pop(1, None)) is not None:
+                unasked.cancel()
+
 
 def _begin(camera: Camera, canvas: Canvas) -> int:
-    """Where a photo begins along the line on which tiles advance, canvas pixels; below 0 where it crosses the edge at which a turn closes."""
+    """Where a photo begins along the line on which tiles advance, canvas pixels; below 0 where it crosses the edge that closes a turn."""
     axis = 0 if canvas.size[0] >= canvas.size[1] else 1  # tiles go along the shorter side first
     box = plan_box(camera, canvas)
     return box[axis] - canvas.size[axis] if box[axis + 2] > canvas.size[axis] else box[axis]
