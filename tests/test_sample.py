@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from test_compose import full_turn, photo_of, row, shoot
+from test_compose import camera, full_turn, photo_of, row, shoot
 
 from compositor.compose import compose_photos, estimate_memory
 from compositor.compose import early as early_photos
@@ -19,9 +19,12 @@ from compositor.compose.canvas import plan_canvas
 from compositor.compose.early import FIRST, EarlyPhotos
 from compositor.compose.memory import Holding
 from compositor.compose.small import plan_box
+from compositor.compose.warp import Box, Sheet, locate
 from compositor.errors import ReadError
+from compositor.geometry.projections import PROJECTIONS
 from compositor.kernels.sample import sample_cubic
 from compositor.options import ComposeOptions
+from compositor.types import Canvas
 
 OPTIONS = ComposeOptions()
 
@@ -68,6 +71,19 @@ def test_nothing_is_shown_where_there_is_no_position(generator):
     drawn = sampled(pixels, map_x, map_x, valid)
     assert (drawn[~valid] == 0).all()
     assert (drawn[valid] == drawn[valid][0]).all()
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_places_are_numbers_also_where_a_photo_is_not_seen(projection):
+    """Behind the camera, and where its distortion folds: the kernel makes integers of all of them."""
+    eye = camera("eye", 100, 20, distortion=(-0.4, 0.1))
+    decoded = shoot(eye).full()
+    canvas = Canvas(projection, 40.0, -60.0, -60.0, (120, 120), False)
+    places = locate(eye, decoded, Sheet.of(canvas), Box(0, 0, *canvas.size))
+    assert not places.valid.all()
+    for positions in (places.map_x, places.map_y):
+        assert np.isfinite(positions).all()
+        assert (positions[~places.valid] < -0.5).all()
 
 
 def counted(photo, read):
