@@ -17,8 +17,9 @@ from compositor.compose import compose_photos, estimate_memory
 from compositor.compose import early as early_photos
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.early import FIRST, EarlyPhotos
+from compositor.compose.footprint import enlargement
 from compositor.compose.memory import Holding
-from compositor.compose.small import plan_box
+from compositor.compose.small import draw_small, plan_box
 from compositor.compose.warp import Box, Sheet, locate
 from compositor.errors import ReadError
 from compositor.geometry.projections import PROJECTIONS
@@ -84,6 +85,17 @@ def test_places_are_numbers_also_where_a_photo_is_not_seen(projection):
     for positions in (places.map_x, places.map_y):
         assert np.isfinite(positions).all()
         assert (positions[~places.valid] < -0.5).all()
+
+
+@pytest.mark.parametrize("beyond", [0.0, 5e-5])
+def test_a_photo_a_hair_above_the_reduced_canvas_is_not_decoded_larger(beyond):
+    """Of a canvas that shows a photo at an eighth, give or take what rounding does, 1/8 of its pixels are decoded."""
+    eye = camera("eye", size=(800, 600), focal=750.0)
+    unit = Canvas("cylindrical", 1.0, 0.0, 0.0, (1, 1), False)
+    scale = (1 + beyond) / 8 / enlargement(eye, unit)
+    canvas, read = Canvas("cylindrical", scale, -60.0, -45.0, (120, 90), False), []
+    draw_small(eye, counted(shoot(eye), read), Sheet.of(canvas))
+    assert read == [("eye", 8)]
 
 
 def counted(photo, read):
