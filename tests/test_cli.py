@@ -545,6 +545,20 @@ def test_folders_patterns_and_lists_name_photos_in_natural_order(command, photos
         assert [photo["name"] for photo in json.loads(out)["photos"]] == [f"{number}.png" for number in expected.split()]
 
 
+def test_a_folder_that_has_only_folders_tells_where_its_pictures_are(command, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trip" / "sea").mkdir(parents=True)
+    _, _, err = command("info", "trip")
+    assert "there are pictures" not in err[-1]
+    shutil.copy(photos[0], tmp_path / "trip" / "sea" / "a.png")
+    code, _, (line,) = command("info", "trip")
+    pattern = os.path.join("trip", "*", "*.png")
+    assert code == 2
+    assert f"there are pictures in {os.path.join('trip', 'sea')}, give this folder, or {pattern} for" in line
+    for told in (os.path.join("trip", "sea"), pattern):
+        assert command("info", told)[0] == 0
+
+
 def test_a_single_photo_is_told_once_that_it_is_alone(command, photos, tmp_path):
     for name in ("stitch", "register"):
         code, _, err = command(name, photos[0], "-o", tmp_path / ("alone.png" if name == "stitch" else "alone.json"))
