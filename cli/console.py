@@ -120,6 +120,7 @@ class Console:
         import rich.console
         import rich.progress
 
+        logging.getLogger("compositor.kernels").setLevel(logging.INFO)  # what makes somebody wait, the first time
         with rich.progress.Progress(console=rich.console.Console(stderr=True), transient=True) as bars:
             bar = bars.add_task("")
 

@@ -104,13 +104,24 @@ def expand(argument: str, *, deep: bool = False) -> list[str]:
 
         if not (found := list(pictures_in(argument, deep=deep))):
             looked = f"looked for {' '.join(PICTURE_ENDINGS)}, {'also' if deep else 'not'} in folders within it"
-            raise click.UsageError(f"folder {argument} has no pictures; {looked}")
+            within = "" if deep else advice_within(argument)
+            raise click.UsageError(f"folder {argument} has no pictures; {looked}{within}")
         return sorted(found, key=natural)
     if not os.path.lexists(argument) and glob.has_magic(argument):
         if not (found := glob.glob(argument)):
             raise click.UsageError(f"no file matches {argument}")
         return sorted(found, key=natural)
     return [argument]
+
+
+def advice_within(folder: str) -> str:
+    """What to try where the pictures lie in folders of a folder; nothing where they do not."""
+    found = next(pictures_in(folder, deep=True), None)
+    if found is None:
+        return ""
+    depth = os.path.relpath(found, folder).count(os.sep)
+    pattern = os.path.join(folder, *["*"] * depth, f"*{os.path.splitext(found)[1]}")
+    return f"; there are pictures in {os.path.dirname(found)}, give this folder, or {pattern} for those of all folders like it"
 
 
 def pictures_in(folder: str, *, deep: bool) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Compiled loops: arrays in and out, allocated by the caller, nothing checked."""
 
+import functools
+import logging
 import os
 import sys
 import tempfile
@@ -9,6 +11,14 @@ from numba.core import config as _config
 from numba.core import environment
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys  # type: ignore[attr-defined]
+
+_logger = logging.getLogger("compositor.kernels")
+
+
+@functools.cache
+def _tell_of_compiling() -> None:
+    """Say, once, why it takes so long."""
+    _logger.info("inner loops that were not used before are being compiled; this is done once and takes up to half a minute")
 
 
 def _load_quickly() -> None:
@@ -31,8 +41,12 @@ def _load_quickly() -> None:
         if not self._py_func.__module__.startswith(f"{__name__}."):
             return whole(self, sig, target_context)
         rtsys.initialize(target_context)
+        found = None
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
+        if found is None:
+            _tell_of_compiling()
+        return found
 
     FunctionCache.load_overload = load_overload  # type: ignore[method-assign]
     environment._rebuild_env = rebuild_env

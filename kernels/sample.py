@@ -87,9 +87,10 @@ def sample_cubic(pixels, map_x, map_y, valid, left, top, drawn):
     pixels : (h, w, 3) float32
         A part of the photo.
     map_x, map_y : (m, n) float32
-        Photo positions, multiples of 1/32 px.
+        Photo positions, multiples of 1/32 px. All must be finite and below 2^26 in size, also where not valid: each becomes an integer
+        before it is known whether it counts, and of what is no number nobody knows which.
     valid : (m, n) bool
-        Where there is a position.
+        Where there is a position; elsewhere it lies outside of the photo, such as at -1e4.
     left, top : int
         Photo position of the part's first pixel, px.
     drawn : (m, n, 3) float32, out

@@ -366,7 +366,7 @@ def test_failures_are_told_in_json_too(command, bad_folder, tmp_path, monkeypatc
     monkeypatch.chdir(bad_folder)
     for arguments, expected, left_out in (
         (["stitch", "view-1.png", "view-2.png", "--colour"], 2, []),
-        (["stitch", "view-1.png", "text.jpg", "-o", tmp_path / "a.png"], 4, ["text.jpg", "view-1.png"]),
+        (["stitch", "view-1.png", "text.jpg", "-o", tmp_path / "a.png"], 4, ["text.jpg"]),  # the error names the other
         (["info", "text.jpg", "text2.jpg"], 1, ["text.jpg", "text2.jpg"]),
         (["correct", "text.jpg", "-o", tmp_path / "new", "--exposure", "1"], 1, ["text.jpg"]),
         (["stitch", "view-1.png", "view-2.png", "text.jpg", "-o", tmp_path / "a.png", "--max-memory", "1"], 5, ["text.jpg"]),
@@ -543,6 +543,28 @@ def test_folders_patterns_and_lists_name_photos_in_natural_order(command, photos
         code, out, _ = command("info", *arguments, "--json")
         assert code == 0
         assert [photo["name"] for photo in json.loads(out)["photos"]] == [f"{number}.png" for number in expected.split()]
+
+
+def test_a_folder_that_has_only_folders_tells_where_its_pictures_are(command, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trip" / "sea").mkdir(parents=True)
+    _, _, err = command("info", "trip")
+    assert "there are pictures" not in err[-1]
+    shutil.copy(photos[0], tmp_path / "trip" / "sea" / "a.png")
+    code, _, (line,) = command("info", "trip")
+    pattern = os.path.join("trip", "*", "*.png")
+    assert code == 2
+    assert f"there are pictures in {os.path.join('trip', 'sea')}, give this folder, or {pattern} for" in line
+    for told in (os.path.join("trip", "sea"), pattern):
+        assert command("info", told)[0] == 0
+
+
+def test_a_single_photo_is_told_once_that_it_is_alone(command, photos, tmp_path):
+    for name in ("stitch", "register"):
+        code, _, err = command(name, photos[0], "-o", tmp_path / ("alone.png" if name == "stitch" else "alone.json"))
+        assert code == 4
+        assert len(err) == 1
+        assert f"{os.path.basename(photos[0])} is the only photo that could be used" in err[0]
 
 
 def test_info_tells_what_files_say(command, photos, bad_folder):

@@ -149,3 +149,22 @@ def test_public_names_exist():
     assert set(compositor.__all__) == set(dir(compositor))
     with pytest.raises(AttributeError, match="no attribute 'stich'"):
         compositor.stich  # noqa: B018
+
+
+FIRST_USE = """
+import logging, numpy as np
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+from compositor.kernels.blend import add_means
+from compositor.kernels.rectangle import largest_rectangle
+largest_rectangle(np.zeros((3, 4), np.int8), 0, np.zeros(5, np.int32), np.zeros(4, np.int64))
+add_means(np.ones((3, 4, 3), np.float32), np.ones((3, 4), np.float32), np.ones((3, 4, 3), np.float32))
+"""
+
+
+def test_compiling_is_told_once_and_only_when_something_is_compiled(tmp_path):
+    told = []
+    for _ in range(2):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", FIRST_USE], env=environment, check=True, capture_output=True, text=True)
+        told.append(done.stderr.count("are being compiled; this is done once"))
+    assert told == [1, 0]

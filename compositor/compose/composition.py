@@ -12,7 +12,7 @@ import numpy as np
 
 from compositor.compose.canvas import plan_canvas
 from compositor.compose.crop import crop_panorama
-from compositor.compose.early import FIRST, EarlyPhotos
+from compositor.compose.early import EarlyPhotos, most_early
 from compositor.compose.layers import Refine
 from compositor.compose.memory import Demands, choose_holding
 from compositor.compose.opened import Opened
@@ -97,9 +97,11 @@ def compose_photos(
         approve(canvas)
     holding = choose_holding(registration, canvas, options, np.dtype(photos[0].dtype), demands=Demands.of(photos, refine))
     report("plan", 0, len(photos))
-    with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
-        early = EarlyPhotos(photos, registration, canvas, pool, 0 if holding.photos else FIRST)
+    workers = options.threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        early = EarlyPhotos(photos, registration, canvas, pool, most_early(workers, few=holding.photos is not None))
         plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry, drawn=early.decode)
+        early.keep([k for k, need in enumerate(plan.needs) if need.mask.any()])
         for light in plan.photometry.lights:
             logger.info("%s", light)
         give_back_memory()

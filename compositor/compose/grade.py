@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compositor.compose.overlaps import SATURATED
 from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, full_scale, restore_highlights
-from compositor.kernels.tile import grade, grade_by_radius, grade_floats, grade_values_by_radius
+from compositor.kernels.grade import grade, grade_by_radius, grade_floats, grade_values_by_radius
 from compositor.photometry import Photometry, falloff
 from compositor.types import Camera, Decoded
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from compositor.compose.canvas import plan_canvas, plan_reduction, reduced_canvas
+from compositor.compose.early import most_early
 from compositor.compose.layers import Refine
+from compositor.compose.opened import needed_whole
 from compositor.compose.small import plan_box
 from compositor.compose.surroundings import MOST_BYTES, MOST_OPEN, most_kept
 from compositor.compose.tiles import MARGIN, tile_side
@@ -136,12 +138,17 @@ def estimate_memory(
     side = tile_side(factor)
     tile = (side + 2 * MARGIN * factor) ** 2 * (96 if options.blend == "feather" else 80)
     # Those of the tiles at work come on top of those that are held for tiles to come, and one is being decoded.
-    photos = (holding.photos + workers if holding.photos else most_at_once(boxes, reduced.size, side // factor)) + 1
+    # Those that were decoded early begin first along the line on which tiles advance: while one waits for its tiles only such are open.
+    whole = sum(needed_whole(camera, canvas) for camera in registration.cameras)
+    early = min(most_early(workers, few=holding.photos is not None), whole)
+    photos = (holding.photos + workers if holding.photos else max(early, most_at_once(boxes, reduced.size, side // factor))) + 1
     panorama = 0 if holding.on_disk else width * height * (3 * depth + 2)
     # A photo that is being decoded exists twice, as its file has it and as RGB; each worker of the plan decodes one. What is wanted of a
     # photo is decoded from a mask: as gray, as yes or no and as a picture.
-    decoding = max(2 * photo + masks, 3 * largest if demands.wished else 0)
-    planning = plan + min(workers, len(areas)) * decoding
+    wished = 3 * largest if demands.wished else 0
+    drawing = min(workers, len(areas)) * max(2 * photo + masks, wished)
+    # Photos are decoded early once all are drawn, and held; what is wanted of others is drawn meanwhile.
+    planning = plan + max(drawing, early * photo + max(min(workers, early) * (photo + masks), min(workers, len(areas)) * wished))
     kept = most_kept(photo) * photo if demands.refined and not holding.photos else 0
     rendering = plan + panorama + min(photos, len(areas) + 1) * photo + kept + masks + workers * tile
     refining = plan + panorama + masks + mending_memory(photo, len(areas)) if demands.refined else 0
