@@ -27,8 +27,8 @@ TRIES = 4
 SLACK, SPREAD = 1.0 / 255, 0.5
 """What a change may add to what shows around a pixel: bent things are in neither photo, and half a level is rounding; more where it is at
 most such a share of what the seam showed there before, for a step that is spread shows a little everywhere."""
-SPARED = 8
-"""Pixels beyond such places over which it is taken back."""
+SPARED, STEPPED = 4, 8
+"""Pixels beyond such places over which it is taken back: where it shows from pixel to pixel, and in a coarser look."""
 STEP = 0.025 / 255
 """How much more a seam may show by the coarse measure: what a step of 0.3 levels shows."""
 LEFT, WORTH = np.float32(0.25), 0.5
@@ -150,13 +150,13 @@ class Harm:
         def grown(some: Floats) -> Floats:
             return np.where(self.near, np.maximum(steps(self._stored(self.base + some)) - may_be, 0), np.float32(0))
 
-        may_be, side = steps(self.base) + np.float32(STEP), (4 * SPARED + 1, 4 * SPARED + 1)
+        may_be, side = steps(self.base) + np.float32(STEP), (4 * STEPPED + 1, 4 * STEPPED + 1)
         more, stays = grown(change), np.zeros_like(self.near)
         for _ in range(TRIES):
             stepped = (more > 0) & ~stays
             if not stepped.any():
                 break
-            less = change * (LEFT + (1 - LEFT) * self._away_from(stepped))[..., None]
+            less = change * (LEFT + (1 - LEFT) * self._away_from(stepped, STEPPED))[..., None]
             then = grown(less)
             vain = stepped & (cv2.blur(then, side) > np.float32(WORTH) * cv2.blur(more, side))
             if vain.any():
@@ -175,9 +175,9 @@ class Harm:
         of_places[self.nearest[self.near]] = values[self.near]
         return np.asarray(of_places[self.nearest])
 
-    def _away_from(self, harmed: Mask) -> Floats:
+    def _away_from(self, harmed: Mask, beyond: int = SPARED) -> Floats:
         """The share of a change that is kept, (h, w): none where the nearest place of the seam has harmed pixels, going over to all."""
-        lost, side = np.zeros(int(self.nearest.max()) + 1, np.float32), (2 * SPARED + 1, 2 * SPARED + 1)
+        lost, side = np.zeros(int(self.nearest.max()) + 1, np.float32), (2 * beyond + 1, 2 * beyond + 1)
         lost[self.nearest[harmed]] = 1
         far = cv2.dilate(lost[self.nearest], np.ones(side, np.uint8))
         return np.asarray(1 - cv2.blur(far, side, borderType=cv2.BORDER_REPLICATE), np.float32)
