@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -17,11 +17,13 @@ from compositor.cli.options import Command
 from compositor.errors import WriteError
 
 if TYPE_CHECKING:
+    import rich.console
+
     from compositor.types import Progress
 
 __all__ = ["Console", "console_options", "named", "one_line", "print_text"]
 
-logger = logging.getLogger("compositor")
+logger, kernels = logging.getLogger("compositor"), logging.getLogger("compositor.kernels")
 
 SCHEMA = 1
 """Version of what ``--json`` prints; raised when a field changes its meaning or goes away."""
@@ -120,8 +122,7 @@ class Console:
         import rich.console
         import rich.progress
 
-        logging.getLogger("compositor.kernels").setLevel(logging.INFO)  # what makes somebody wait, the first time
-        with rich.progress.Progress(console=rich.console.Console(stderr=True), transient=True) as bars:
+        with rich.progress.Progress(console=rich.console.Console(stderr=True), transient=True) as bars, LogLines.above(bars.console):
             bar = bars.add_task("")
 
             def show(stage: str, done: int, total: int) -> None:
@@ -133,9 +134,26 @@ class Console:
 class LogLines(logging.Handler):
     """Shows what the library logs."""
 
+    bars: ClassVar[rich.console.Console | None] = None
+    """Where progress bars are shown, while they are."""
+
+    @classmethod
+    @contextlib.contextmanager
+    def above(cls, bars: rich.console.Console) -> Iterator[None]:
+        """While the block runs, lines are shown above progress bars, not behind them."""
+        cls.bars = bars
+        try:
+            yield
+        finally:
+            cls.bars = None
+
     def emit(self, record: logging.LogRecord) -> None:
         """Show one message."""
-        click.echo(f"compositor: {record.levelname.lower()}: {one_line(record.getMessage())}", err=True)
+        line = f"compositor: {record.levelname.lower()}: {one_line(record.getMessage())}"
+        if self.bars is None:
+            click.echo(line, err=True)
+        else:
+            self.bars.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def console_options(command: Command) -> Command:
@@ -144,6 +162,8 @@ def console_options(command: Command) -> Command:
     def set_flag(name: str) -> Callable[[click.Context, click.Parameter, int], None]:
         def callback(context: click.Context, _: click.Parameter, value: int) -> None:
             setattr(context.obj, name, value)
+            if context.obj.quiet:
+                kernels.setLevel(logging.NOTSET)
             if context.obj.quiet and context.obj.verbose:
                 raise click.UsageError("-q and -v contradict each other; give one of them", context)
 
@@ -152,6 +172,8 @@ def console_options(command: Command) -> Command:
     def set_verbosity(context: click.Context, parameter: click.Parameter, count: int) -> None:
         logger.handlers = [LogLines()]
         logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(count, 2)])
+        # Who watches is told what makes him wait, the first time.
+        kernels.setLevel(logging.INFO if sys.stderr.isatty() and not context.obj.quiet else logging.NOTSET)
         set_flag("verbose")(context, parameter, count)
 
     for decorate in (

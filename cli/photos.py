@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,9 @@ from compositor.cli.options import Command
 from compositor.errors import first_names
 
 __all__ = ["expand", "find_photos", "is_missing", "natural", "photo_arguments", "pictures_in", "require_photos"]
+
+MANY = 1000
+"""Pictures in folders of a folder that are looked at for saying where they lie."""
 
 
 def photo_arguments(command: Command) -> Command:
@@ -116,22 +120,20 @@ def expand(argument: str, *, deep: bool = False) -> list[str]:
 
 def advice_within(folder: str) -> str:
     """What to try where the pictures lie in folders of a folder; nothing where they do not."""
-    found = next(pictures_in(folder, deep=True), None)
-    if found is None:
+    found = {os.path.dirname(path) for path in itertools.islice(pictures_in(folder, deep=True), MANY)}
+    if not found:
         return ""
-    depth = os.path.relpath(found, folder).count(os.sep)
-    pattern = os.path.join(folder, *["*"] * depth, f"*{os.path.splitext(found)[1]}")
-    return f"; there are pictures in {os.path.dirname(found)}, give this folder, or {pattern} for those of all folders like it"
+    first, *others = sorted(found, key=natural)
+    return f"; there are pictures in {first}{' and other folders' if others else ''}, give such folders"
 
 
 def pictures_in(folder: str, *, deep: bool) -> Iterator[str]:
-    """The image files in a folder, and where ``deep`` in folders in it."""
+    """The image files in a folder, and where ``deep`` in folders in it that are not hidden."""
     from compositor.images import PICTURE_ENDINGS
 
     for place, folders, files in os.walk(folder):
         yield from (os.path.join(place, name) for name in files if name.lower().endswith(PICTURE_ENDINGS) and not name.startswith("."))
-        if not deep:
-            folders.clear()
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
 
 
 def natural(path: str) -> list[tuple[int, str]]:

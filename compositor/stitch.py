@@ -345,7 +345,8 @@ def _register(
     try:
         registration = register_photos(photos, options, matcher=matcher, progress=clock)
     except TooFewPhotosError as error:
-        _warn(error.left_out)
+        if len(photos) > 1:  # that a single one is alone is what the error says
+            _warn(error.left_out)
         raise TooFewPhotosError(str(error), left_out=(*unreadable, *error.left_out)) from error
     _warn(registration.left_out)
     for doubt in registration.doubts:

@@ -18,7 +18,7 @@ _logger = logging.getLogger("compositor.kernels")
 @functools.cache
 def _tell_of_compiling() -> None:
     """Say, once, why it takes so long."""
-    _logger.info("inner loops that were not used before are being compiled; this is done once and takes up to half a minute")
+    _logger.info("inner loops that were not used before are being compiled; this is done once and may take half a minute")
 
 
 def _load_quickly() -> None:

@@ -194,6 +194,17 @@ def test_what_is_burnt_out_in_one_photo_is_shown_by_another():
     assert (owners == 0).mean() > 0.9
 
 
+def test_what_is_burnt_out_is_shown_by_another_where_the_light_is_given_too():
+    eyes = [camera("left", -8.0), camera("right", 8.0)]
+    registration = Registration("rotation", tuple(eyes))
+    photos = [shoot(eye, gain=gain) for eye, gain in zip(eyes, (1.0, 2.5), strict=True)]
+    measured = compose(registration, photos, projection="spherical")
+    options = ComposeOptions(projection="spherical", exposure="none")
+    given = compose_photos(registration, photos, options, photometry=measured.photometry)
+    np.testing.assert_array_equal(given.owner, measured.owner)
+    assert (compose(registration, photos, projection="spherical", exposure="none").owner != measured.owner).any()
+
+
 def test_of_photos_that_agree_the_less_noisy_one_shows():
     eyes = [camera("left", -12.0), camera("right", 12.0)]
     registration = Registration("rotation", tuple(eyes))
@@ -455,9 +466,8 @@ def test_the_scale_that_is_advised_fits():
 def test_memory_counts_what_deghosting_wishes_and_refining_add():
     registration = Registration("rotation", tuple(camera(f"eye {k}", 8 * k, size=(640, 480), focal=600.0) for k in range(40)))
 
-    def needed(holding, scale=1.0, deghost=False, **demands):
-        # Cut where photos agree, seams are reluctant without deghosting.
-        options = ComposeOptions(projection="cylindrical", scale=scale, threads=1, deghost=deghost, seams="voronoi")
+    def needed(holding, scale=1.0, deghost=False, seams="voronoi", **demands):
+        options = ComposeOptions(projection="cylindrical", scale=scale, threads=1, deghost=deghost, seams=seams)
         canvas = plan_canvas(registration, options)
         return estimate_memory(registration, canvas, options, np.dtype(np.uint8), demands=Demands(**demands), holding=holding)
 
@@ -469,6 +479,8 @@ def test_memory_counts_what_deghosting_wishes_and_refining_add():
             assert least < needed(holding, **more) <= most if holding.on_disk else least <= needed(holding, **more) <= most
     # Four bytes for each pixel of forty photos, on a reduced canvas of half their scale.
     assert needed(on_disk, deghost=True) - needed(on_disk) > 4 * 40 * 320 * 240
+    # Seams that are cut where photos agree ask each of its pixels how badly it is shown, deghosted or not.
+    assert needed(on_disk, seams="graphcut") == needed(on_disk, deghost=True) == needed(on_disk, deghost=True, seams="graphcut")
     # Windows follow the seams: what refining holds does not grow with the canvas.
     small, large = (needed(on_disk, scale, refined=True) - needed(on_disk, scale) for scale in (1.0, 4.0))
     assert large <= small < 500e6

@@ -16,10 +16,7 @@ from hypothesis import strategies as st
 from compositor.compose.ghosts import vote_out_guests
 from compositor.compose.seams import find_seams, seam_cost
 from compositor.compose.warped import Warped
-from compositor.compose.weigh import weigh_pixels
-from compositor.encoding import decode_srgb, encode_srgb
 from compositor.kernels import maxflow, seam_costs
-from compositor.photometry import Photometry
 from compositor.types import Canvas
 
 METHODS = ["graphcut", "voronoi"]
@@ -346,38 +343,3 @@ def test_a_straight_edge_is_not_cut_where_parallax_displaces_it(generator, contr
     # From column 170 on both show it at one height; a pixel or two before that it lies a twentieth of a pixel apart.
     assert len(crossed) >= 1
     assert crossed.min() >= 165
-
-
-def page(generator, h, w):
-    """White paper with lines of dark words."""
-    paper = np.full((h, w, 3), 0.93, np.float32)
-    for top in range(12, h - 12, 13):
-        left = 10
-        while left < w - 60:
-            right = left + int(generator.integers(10, 50))
-            stems = np.repeat(generator.random((6, (right - left + 1) // 2)) < 0.5, 2, axis=1)[:, : right - left]
-            paper[top : top + 6, left:right][stems] = 0.1
-            left = right + 8
-    return cv2.GaussianBlur(paper, (0, 0), 0.7)
-
-
-@pytest.mark.parametrize("shift", [0, 1, 2])
-def test_seam_across_a_page_burnt_out_in_one_photo_keeps_to_where_photos_agree(shift):
-    generator = np.random.default_rng(3)
-    whole = decode_srgb(page(generator, 450, 750).astype(np.float64))
-    gains = np.array([[2**0.15] * 3, [2**-0.15] * 3])
-    drawn = []
-    for light, left in ((whole[:, :450], 0), (np.roll(whole, shift, axis=1)[:, 300:] * 2**0.3, 300)):
-        pixels = np.clip(encode_srgb(light) + generator.normal(0, 0.003, light.shape), 0, 1).astype(np.float32)
-        drawn.append(Warped(pixels, np.ones(pixels.shape[:2], bool), (left, 0), radii=np.zeros(pixels.shape[:2], np.float32)))
-    assert drawn[1].pixels[:, :150].max(axis=2).mean() > 0.8
-    graded = [
-        dataclasses.replace(photo, pixels=encode_srgb(decode_srgb(photo.pixels.astype(np.float64)) * gain).astype(np.float32))
-        for photo, gain in zip(drawn, gains, strict=True)
-    ]
-    canvas, light = Canvas("plane", 1.0, 0.0, 0.0, (750, 450)), dataclasses.replace(Photometry.neutral(["left", "right"]), gains=gains)
-    with ThreadPoolExecutor(2) as pool:
-        weighed = weigh_pixels(drawn, graded, light, canvas, pool, ends=True)
-    assert weighed[1].reluctance[:, :100].max() > 0.008
-    costs = [seam_cost(graded, find_seams(of, canvas.size, wraps=False, method="graphcut"), wraps=False) for of in (graded, weighed)]
-    assert costs[1] < 1.04 * costs[0]

@@ -100,7 +100,7 @@ def compose_photos(
     workers = options.threads or os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
         early = EarlyPhotos(photos, registration, canvas, pool, most_early(workers, few=holding.photos is not None))
-        plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry, drawn=early.decode)
+        plan = make_plan(registration, photos, canvas, options, pool, report, photometry=photometry, meanwhile=early.decode)
         early.keep([k for k, need in enumerate(plan.needs) if need.mask.any()])
         for light in plan.photometry.lights:
             logger.info("%s", light)

@@ -67,7 +67,7 @@ class EarlyPhotos:
             decoder.early[1] = self._pool.submit(decoder.decode, 1)
 
     def keep(self, shown: Collection[int]) -> None:
-        """Let those go that are not among the photos that tiles show, by index: nobody will ask for them."""
+        """Keep those that tiles show, by index, and let the others go: nobody will ask for them."""
         for k, decoder in self._decoders.items():
             if k not in shown and (unasked := decoder.early.pop(1, None)) is not None:
                 unasked.cancel()

@@ -100,7 +100,7 @@ def estimate_memory(
     canvas : Canvas
         From ``plan_canvas``.
     options : ComposeOptions
-        ``threads``, ``blend`` and ``deghost`` are used.
+        ``threads``, ``blend``, ``seams`` and ``deghost`` are used.
     dtype : numpy.dtype
         Of the photos' pixels.
     demands : Demands
@@ -125,7 +125,7 @@ def estimate_memory(
         plan += 20 * sum(areas)  # shares, and distances
     elif options.blend == "poisson":
         plan += 12 * sum(areas) + 200 * reduced.size[0] * reduced.size[1]  # offsets, ties and what conjugate gradients hold
-    if options.deghost or (options.seams == "graphcut" and options.exposure != "none"):
+    if options.deghost or options.seams == "graphcut":
         plan += 6 * sum(areas)  # reluctance, and that of the halves; the votes are gone when most is held
     largest = max(camera.size[0] * camera.size[1] for camera in registration.cameras)
     photo = largest * 3 * depth

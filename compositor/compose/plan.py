@@ -82,7 +82,7 @@ def make_plan(
     progress: Progress,
     *,
     photometry: Photometry | None = None,
-    drawn: Callable[[], object] | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Plan:
     """Decide everything about a panorama that can be seen small.
 
@@ -98,7 +98,7 @@ def make_plan(
     progress : Progress
     photometry : Photometry or None
         What to do to the photos' light; None to find out.
-    drawn : callable, optional
+    meanwhile : callable, optional
         Called when all photos are drawn small; what then remains to be done leaves most threads idle.
 
     Returns
@@ -113,12 +113,14 @@ def make_plan(
         warped.append(photo)
         outlines.append(outline)
         progress("plan", len(warped), len(photos))
-    if drawn is not None:
-        drawn()
+    if meanwhile is not None:
+        meanwhile()
+    matched = photometry is not None or options.exposure != "none"
     if photometry is None:
         photometry = _measure_light(registration, photos, warped, reduced, options)
     graded = list(pool.map(_graded, warped, itertools.count(), registration.cameras, itertools.repeat(photometry)))
-    if options.seams == "graphcut" and options.exposure != "none":
+    # Where light is not matched, photos differ everywhere: how far does not tell what burning lost.
+    if options.seams == "graphcut" and matched:
         graded = weigh_pixels(warped, graded, photometry, reduced, pool, ends=full_scale(photos[0].dtype) > 1)
     warped = graded
     if options.deghost:

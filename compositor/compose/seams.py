@@ -23,7 +23,7 @@ from compositor.compose.warped import Warped, border_distance
 from compositor.kernels import maxflow, seam_costs
 from compositor.options import SeamMethod
 
-__all__ = ["ROOM", "find_seams", "seam_cost", "spread_labels"]
+__all__ = ["find_seams", "room_of", "seam_cost", "spread_labels"]
 
 LENGTH = 0.1
 """Cost of a pixel of seam by itself, as much as a colour difference of 0.05 in either pixel. Keeps seams short where the photos agree
@@ -102,6 +102,12 @@ def find_seams(
         seam_costs.near_seams(labels, wraps, BAND, near)
         _expand(layers, labels, near, 1, pool)
     return labels
+
+
+def room_of(mask: NDArray[np.bool_]) -> float:
+    """How deep within a photo a seam has all the room it needs, px, by where the photo has pixels, (h, w) bool."""
+    # At least two pixels: the first pixel inside has depth 1 and must be dearer than those behind it.
+    return float(max(2.0, ROOM * min(mask.shape)))
 
 
 def spread_labels(labels: NDArray[np.int16], wraps: bool) -> NDArray[np.int16]:
@@ -192,8 +198,7 @@ def _layers(size: tuple[int, int], photos: Sequence[Warped], wraps: bool) -> _La
 
 def _pixel_costs(photo: Warped, depth: NDArray[np.float32]) -> NDArray[np.int32]:
     """What each pixel costs its owner, in the kernels' units: more near the border, and what the photo itself asks for."""
-    # At least two pixels: the first pixel inside has depth 1 and must be dearer than those behind it.
-    room = max(2.0, ROOM * min(photo.mask.shape))
+    room = room_of(photo.mask)
     # Summed over the way from the border to ``room`` that is BORDER, what a pixel of seam saves by keeping away from the border.
     cost = BORDER * 2 / room * np.maximum(0.0, 1 - depth / room, dtype=np.float64)
     if photo.reluctance is not None:

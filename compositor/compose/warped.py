@@ -18,7 +18,7 @@ class Warped:
     Parameters
     ----------
     pixels : (h, w, 3) float32
-        RGB, 0..1, the photos' exposures already matched.
+        RGB, 0..1.
     mask : (h, w) bool
         Where the photo has pixels.
     corner : (int, int)

@@ -78,8 +78,7 @@ def register_photos(
         readable, features = [readable[k] for k in order], [features[k] for k in order]
         found = compare(readable, features, options, pool, propose, tell, own_features=matcher is None)
         as_given = [sorted(group, key=lambda i: order[i]) for group in found.groups]
-        if len(photos) > 1:  # that a single one is alone is what the error says
-            left_out += named(lonely(as_given, readable, found), readable, order)
+        left_out += named(lonely(as_given, readable, found), readable, order)
         if not as_given or len(as_given[0]) < 2:
             from compositor.register.reasons import few_message
 
