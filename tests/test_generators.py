@@ -264,15 +264,6 @@ def test_an_autoencoder_is_fitted_to_more_pictures_than_it_looks_at_at_a_time(mo
     torch.testing.assert_close(network.middle.double(), mean.mean(0), rtol=1e-4, atol=1e-5)
 
 
-def test_variation_keeps_size_and_lets_gradients_through():
-    pictures = torch.rand(3, 3, 32, 32).mul(2).sub(1).requires_grad_()
-    varied = vary(pictures, torch.Generator().manual_seed(0))
-    assert varied.shape == pictures.shape
-    varied.sum().backward()
-    assert (pictures.grad != 0).any()
-    torch.testing.assert_close(varied, vary(pictures, torch.Generator().manual_seed(0)))
-
-
 def test_one_look_of_the_judge_gives_the_generator_its_own_slope(folder):
     """What the generator learns from is the slope of its loss, as if the judge had looked for it alone."""
     learned, held_out = Collection.read(folder, 32)

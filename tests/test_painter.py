@@ -92,13 +92,14 @@ def test_training_goes_on_to_the_same_bytes_and_names_what_is_broken(folders, tr
 
 
 def test_learning_brings_pictures_nearer_to_the_style(folders, tmp_path):
-    """From smooth photos to stripes."""
+    """From smooth photos to stripes of colourful grain. So short a training comes to 0.7 to 1.0 of the distance, depending on its seed."""
     for seed in range(2):
         pixels = np.random.default_rng(seed).integers(0, 256, (12, 15, 3), np.uint8)
         write_image(tmp_path / f"{seed}.png", cv2.resize(pixels, (150, 120), interpolation=cv2.INTER_CUBIC))
-    rows = np.repeat((np.arange(120) // 8 % 2 * 160 + 40).astype(np.uint8)[:, None, None], 120, 1)
-    write_image(tmp_path / "style.png", np.repeat(rows, 3, 2))
-    options = {**TINY, "iterations": 40, "report_every": 40, "rate": 0.003, "channels": 8, "detail": 0.0}
+    rows = np.arange(120)[:, None, None] // 8 % 2 * 160 + 40
+    style = rows + np.random.default_rng(9).integers(-30, 31, (120, 120, 3))
+    write_image(tmp_path / "style.png", style.astype(np.uint8))
+    options = {**TINY, "iterations": 100, "report_every": 100, "measured": 4, "rate": 0.003, "channels": 8, "detail": 0.0}
     record = train_painter([tmp_path / "0.png", tmp_path / "1.png"], tmp_path / "p.safetensors", style=tmp_path / "style.png", **options)
     assert record["figures"]["style_distance"] < 0.9
 

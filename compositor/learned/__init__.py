@@ -17,7 +17,7 @@ Pictures that are made: ``collection`` is a folder of small pictures, of which `
 ``labelled``); ``gan`` and ``vae`` learn to make such pictures, ``making`` is what they share. ``likeness`` is what a painting is judged
 by, in ``style`` by descent and in ``painting``, which teaches the network of ``strokes``; ``painter`` is its use.
 
-Everything learns in the same way, which ``train`` tells.
+Everything learns in the same way, which ``train`` tells; ``vary`` shows pictures that are learned from in another place and light.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compositor.learned.collection import Collection
+from compositor.learned.vary import move
 
 __all__ = ["FINEST", "SMALLEST", "Batch", "PictureShape", "as_pixels", "as_tensor", "draw_batch", "growing", "sheet", "way"]
 
@@ -86,18 +87,8 @@ def draw_batch(collection: Collection, number: int, *, size: int, seed: int, dev
     shifts = torch.from_numpy(generator.integers(2 * reach + 1, size=(size, 2)) - reach).to(device)
     mirrored = torch.from_numpy(generator.random(size) < 0.5).to(device)
     draws = torch.Generator().manual_seed(int(generator.integers(2**62)))
-    pictures = _moved(as_tensor(collection.pixels[chosen], device), shifts, mirrored)
+    pictures = move(as_tensor(collection.pixels[chosen], device), shifts, mirrored)
     return Batch(pictures, torch.from_numpy(collection.labels[chosen]).to(device), draws)
-
-
-def _moved(pictures: Tensor, shifts: Tensor, mirrored: Tensor) -> Tensor:
-    """Pictures (b, 3, s, s), each shifted by so many rows and columns (b, 2), their rims reflected, and where so told mirrored (b,)."""
-    last = pictures.shape[-1] - 1
-    places = torch.arange(last + 1, device=pictures.device)
-    rows, columns = (last - (last - (places + shifts[:, k, None]).abs()).abs() for k in (0, 1))
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    which = torch.arange(len(pictures), device=pictures.device)[:, None, None]
-    return pictures[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
 def as_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:

@@ -18,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compositor.datasets.augment import Augmentation, Sample, generator_of
-from compositor.datasets.lights import Blur, Exposure
+from compositor.datasets.augment import generator_of
 from compositor.errors import OptionError
 from compositor.images.files import printable
 from compositor.learned.batches import sheet
@@ -30,14 +29,13 @@ from compositor.learned.painter import KIND
 from compositor.learned.photographs import Photograph, Photographs, is_picture
 from compositor.learned.pictures import read_picture
 from compositor.learned.strokes import COLORS, StrokeNetwork, StrokeShape
+from compositor.learned.vary import blur, expose
 from compositor.options import PainterOptions
 from compositor.style import transfer_colors
 from compositor.types import Progress
 
 __all__ = ["PainterTraining", "Subjects"]
 
-VARIED = Augmentation(lights=(Exposure(0.2, 0.2), Blur(1.5, 0.3)))
-"""How parts of photos are varied beside their place, size and orientation: large photos are smoother than small ones."""
 SHOWN = 512
 """Px a side of a square as large as a style is looked at, for a brush of 1: about the photos' own size."""
 WINDOW = 256
@@ -171,9 +169,11 @@ class PainterTraining(NetworkLearner[Lesson]):
     def _lesson(self, photographs: Photographs, seed: int, number: int, count: int) -> Lesson:
         """Parts of photos; they depend on seed and number only."""
         generator, size = generator_of(seed, number), self.options.size
-        crops = [VARIED(Sample(photographs.crop(generator, size)), generator).pixels for _ in range(count)]
-        colored = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy()).to(self.device).float() / 255
-        return Lesson(colored, torch.Generator().manual_seed(int(generator.integers(2**62))))
+        crops = np.stack([photographs.crop(generator, size) for _ in range(count)])
+        draws = torch.Generator().manual_seed(int(generator.integers(2**62)))
+        colored = torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()).to(self.device).float() / 255
+        colored = blur(expose(colored, draws, stops=0.2, balance=0.2), draws, most=1.5, chance=0.3)  # large photos are smoother
+        return Lesson(colored, draws)
 
     def step(self, iteration: int, lesson: Lesson) -> dict[str, float]:
         """Learn from parts of photos; the losses."""

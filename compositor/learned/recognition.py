@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compositor.datasets.augment import Augmentation, Sample, generator_of
-from compositor.datasets.lights import Colour, Exposure
-from compositor.datasets.moves import Crop, Flip, Rotate
+from compositor.datasets.augment import generator_of
 from compositor.errors import counted
 from compositor.learned.backbone import Backbone, BackboneShape, pooled
 from compositor.learned.device import computing_in
@@ -41,6 +39,7 @@ from compositor.learned.learner import NetworkLearner, Record, Results, seeded
 from compositor.learned.outlines import OUTLINES, outlines
 from compositor.learned.photographs import CONFUSION
 from compositor.learned.ridge import fit_scores, measure_ease
+from compositor.learned.vary import colour, cut, expose
 from compositor.learned.weights import packaged_weights, read_weights
 from compositor.options import ClassifierOptions
 from compositor.types import Progress
@@ -97,15 +96,14 @@ def squares(labelled: Labelled, size: int) -> Tensor:
 
 def make_batch(labelled: Labelled, number: int, options: ClassifierOptions, device: str = "cpu") -> tuple[Tensor, Tensor]:
     """Varied pictures and their labels; they depend on the seed and the batch's number only, and no picture comes twice before all have."""
-    vary = Augmentation((Rotate(0.1), Crop((options.size, options.size), 0.55, 1.0), Flip()), (Exposure(0.4, 0.1), Colour(0.15, 0.3)))
     many, first = len(labelled.labels), number * options.batch
     rounds = {
         turn: generator_of(options.seed, turn).permutation(many) for turn in range(first // many, (first + options.batch - 1) // many + 1)
     }
     places = [rounds[k // many][k % many] for k in range(first, first + options.batch)]
-    generator = generator_of(options.seed + 1, number)
-    varied = np.stack([vary(Sample(labelled.pixels[place]), generator).pixels for place in places])
-    pictures = torch.from_numpy(varied).to(device).permute(0, 3, 1, 2).float() / 255
+    draws = torch.Generator().manual_seed(int(generator_of(options.seed + 1, number).integers(2**62)))
+    pictures = cut([labelled.pixels[place] for place in places], options.size, draws, least=0.55, turned=0.1, device=device)
+    pictures = colour(expose(pictures, draws, stops=0.4, balance=0.1), draws, tone=0.15, saturation=0.3)
     return pictures, torch.from_numpy(labelled.labels[places]).to(device)
 
 

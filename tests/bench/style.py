@@ -61,7 +61,8 @@ def style(
             for method in methods:
                 start = time.process_time()
                 made = np.clip(make[method](picture, own), 0, 1)
-                row = (apart(judge, made, own) / far, structure(picture, made), time.process_time() - start)
+                took = time.process_time() - start
+                row = (apart(judge, made, own) / far, structure(picture, made), took)
                 found[method].append(row)
                 print_row(name, model, method, *(f"{value:.3f}" for value in row))
                 if keep:
