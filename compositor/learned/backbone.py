@@ -97,7 +97,11 @@ class EncoderNetwork(nn.Module):
 
     def embed(self, maps: list[Tensor]) -> Tensor:
         """Numbers of length 1 from what the stages found."""
-        return functional.normalize(self.head(torch.cat([functional.normalize(pooled(found)) for found in maps], 1)))
+        return functional.normalize(self.head(self.found(maps)))
+
+    def found(self, maps: list[Tensor]) -> Tensor:
+        """What the stages found in the whole picture, each stage's part at length 1, (b, c)."""
+        return torch.cat([functional.normalize(pooled(found)) for found in maps], 1)
 
 
 def pooled(found: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.learned.encoder import SHORT_SIDE, Encoder, squares_of
+from compositor.learned.encoder import OVERLAP, SHORT_SIDE, Encoder, squares_of
 from compositor.learned.pictures import Picture, read_picture
 
 __all__ = ["Beside", "likeness", "tell_closely"]
@@ -56,9 +56,15 @@ def tell_closely(picture: Picture, encoder: Encoder) -> Floats:
     """
     pixels = read_picture(picture, short=round(SHORT_SIDE / PART))
     h, w = pixels.shape[:2]
-    boxes = [(np.array(box) * (h, w, h, w)).round().astype(int) for box in squares_of(h, w, PART)]
-    squares = [pixels[top : max(bottom, top + 1), left : max(right, left + 1)] for top, left, bottom, right in boxes]
-    return encoder([pixels, *squares])
+    shares = [(0.0, 0.0, 1.0, 1.0), *squares_of(h, w, PART)]
+    # Details are looked for in the whole once, for a part of it, looked at alone, has fewer. What else is told is that of the whole: the
+    # colours of a small part are like those of a part of nearly any picture.
+    alone = encoder([pixels], parts={name: weight for name, weight in OVERLAP.items() if name != "words"})
+    words, rest = OVERLAP["words"], sum(weight for name, weight in OVERLAP.items() if name != "words")
+    if encoder.words is None:
+        return alone.repeat(len(shares), axis=0)
+    told = [np.sqrt(rest) * alone.repeat(len(shares), axis=0), np.sqrt(words) * encoder.words.describe_parts(pixels, shares)]
+    return np.asarray(np.concatenate(told, axis=-1), np.float32)  # a part without details is like nothing: its row stays short
 
 
 def likeness(one: Floats, other: Floats) -> float:

@@ -75,7 +75,7 @@ class GroupOptions(RunOptions):
     neighbours: int = option(8, "Photos most like a photo, of which each may overlap it; both must be so to the other.", low=1, high=1000)
     likeness: float = option(
         0.0,
-        "How alike photos must be to be taken for overlapping, up to 1; 0 takes 0.25 where features verify it, else 0.35.",
+        "How alike photos must be to be taken for overlapping, up to 1; 0 takes 0.07 where features verify it, else 0.11.",
         low=0,
         high=1,
     )

@@ -1,4 +1,4 @@
-"""How well photos that overlap find each other among photos of other scenes, by each part that the encoder tells and by all together.
+"""How well photos that overlap find each other among photos of other scenes, by each part that the encoder tells and by some together.
 
 FOLDERS hold a scene each, in whatever folders of theirs; photos that the encoder learned from are left out with their whole folder. Photos
 of a folder overlap if enough of their SIFT features agree on a homography; those of different folders do not; others are not counted. The
@@ -34,10 +34,8 @@ PARTS = {
     "picture": {"picture": 1.0},
     "regions": {"regions": 1.0},
     "layers": {"layers": 1.0},
-    "colour and words": {name: weight for name, weight in OVERLAP.items() if name in ("colour", "words")},
-    "all but colour": {name: weight for name, weight in OVERLAP.items() if name != "colour"},
-    "all but words": {name: weight for name, weight in OVERLAP.items() if name != "words"},
-    "all": OVERLAP,
+    "colour and words": OVERLAP,
+    "colour, words and picture": {**OVERLAP, "picture": 0.05},
 }
 FEATURES, AGREEING, SHARE = 1000, 12, 0.3
 """Features of a photo; of its matches with another so many, and such a share, agree if they overlap."""
@@ -69,7 +67,8 @@ def encoder(folders: tuple[Path, ...], weights: str | None) -> None:
     closely = [tell_closely(picture, taught) for picture in looked_at]
     took = (time.process_time() - began) / len(closely) * 1000
     alike = np.array([[likeness(one, other) for other in closely] for one in closely])
-    print_row("all, and parts beside wholes", *(f"{figure:.4f}" for figure in judge(alike, overlap, np.array(scenes))), f"{took:.1f}")
+    figures = (f"{figure:.4f}" for figure in judge(alike, overlap, np.array(scenes)))
+    print_row("colour and words, and parts beside wholes", *figures, f"{took:.1f}")
 
 
 def read_scenes(folders: tuple[Path, ...], learned: set[str]) -> tuple[list[np.ndarray], list[str]]:
