@@ -141,19 +141,19 @@ class LogLines(logging.Handler):
     @contextlib.contextmanager
     def above(cls, bars: rich.console.Console) -> Iterator[None]:
         """While the block runs, lines are shown above progress bars, not behind them."""
-        cls.bars = bars
+        before, cls.bars = cls.bars, bars
         try:
             yield
         finally:
-            cls.bars = None
+            cls.bars = before
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one message."""
         line = f"compositor: {record.levelname.lower()}: {one_line(record.getMessage())}"
-        if self.bars is None:
+        if (bars := self.bars) is None:  # asked once: another thread may be the one that ends them
             click.echo(line, err=True)
         else:
-            self.bars.print(line, markup=False, highlight=False, soft_wrap=True)
+            bars.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def console_options(command: Command) -> Command:

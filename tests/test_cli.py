@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -14,7 +16,9 @@ import textwrap
 
 import numpy as np
 import pytest
+import rich.console
 
+from compositor.cli.console import LogLines
 from compositor.cli.entry import run
 from compositor.errors import WriteError
 from compositor.images import open_photo, write_image
@@ -543,6 +547,15 @@ def test_folders_patterns_and_lists_name_photos_in_natural_order(command, photos
         code, out, _ = command("info", *arguments, "--json")
         assert code == 0
         assert [photo["name"] for photo in json.loads(out)["photos"]] == [f"{number}.png" for number in expected.split()]
+
+
+def test_lines_above_progress_bars_are_as_they_are_elsewhere():
+    shown, lines = io.StringIO(), LogLines()
+    record = logging.LogRecord("compositor", logging.WARNING, "", 0, "%s: out", (":camera: [red] " + "long " * 30,), None)
+    with LogLines.above(rich.console.Console(file=shown, width=40)):
+        lines.emit(record)
+    assert LogLines.bars is None
+    assert shown.getvalue() == f"compositor: warning: :camera: [red] {'long ' * 30}".rstrip() + " : out\n"
 
 
 def test_a_folder_that_has_only_folders_tells_where_its_pictures_are(command, photos, tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from compositor.learned import Encoder, train_encoder
 from compositor.learned.backbone import EncoderNetwork
 from compositor.learned.beside import Beside, likeness, tell_closely
 from compositor.learned.contrast import Contrast, contrast_loss, make_pairs
+from compositor.learned.grouping import tell_photos
 from compositor.learned.photographs import Photographs
 from compositor.learned.weights import WeightsError, write_weights
 from compositor.learned.words import Words
@@ -162,10 +163,18 @@ def test_a_part_that_a_longer_lens_saw_is_more_like_the_whole_when_parts_are_tol
     plain, closely = (Beside(near, untrained, zoom=zoom)(wide)[:, 0] for zoom in (False, True))
     assert closely.argmax() == 1
     lead = [float(told[1] - max(told[0], told[2])) for told in (plain, closely)]
-    assert lead[1] > lead[0] + 0.02
+    assert lead[1] > lead[0] + 0.02  # with the whole's colours the other two are nearly as like
     whole = tell_closely(wide[0], untrained)
     assert whole[0] @ whole[0] == pytest.approx(1, abs=1e-5)
     assert likeness(whole, tell_closely(near, untrained)) == pytest.approx(float(closely[0]), abs=1e-5)
+
+
+def test_a_long_picture_is_told_alike_from_a_file_and_among_many(tmp_path):
+    long = np.tile(texture(3, 300), (1, 10, 1))
+    cv2.imwrite(str(tmp_path / "long.png"), long)
+    encoder = Encoder(device="cpu")
+    (alone,), (among,) = encoder([str(tmp_path / "long.png")]), tell_photos([str(tmp_path / "long.png")], encoder).numbers
+    assert alone @ among == pytest.approx(1, abs=1e-5)
 
 
 def test_the_weights_that_ship_find_the_other_half():

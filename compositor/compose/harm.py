@@ -28,7 +28,7 @@ SLACK, SPREAD = 1.0 / 255, 0.5
 """What a change may add to what shows around a pixel: bent things are in neither photo, and half a level is rounding; more where it is at
 most such a share of what the seam showed there before, for a step that is spread shows a little everywhere."""
 SPARED, STEPPED = 4, 8
-"""Pixels beyond such places over which it is taken back: where it shows from pixel to pixel, and in a coarser look."""
+"""Pixels beyond such places over which it is taken back, and over which that which makes a step in a coarser look is."""
 STEP = 0.025 / 255
 """How much more a seam may show by the coarse measure: what a step of 0.3 levels shows."""
 LEFT, WORTH = np.float32(0.25), 0.5

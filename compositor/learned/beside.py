@@ -1,8 +1,8 @@
 """How alike pictures are to one picture: whole beside whole, or also parts of one beside the whole of the other.
 
 Whole pictures of one place look less and less alike the farther one lens zooms in. A part of the wider one then shows what the other shows:
-parts are told as pictures of their own, and of all that are put beside the other picture the most alike one counts (late interaction, as
-Khattab and Zaharia, «ColBERT», SIGIR 2020, call it among words).
+the details of parts are told beside those of the whole, and of all that are put beside the other picture the most alike ones count (late
+interaction, as Khattab and Zaharia, «ColBERT», SIGIR 2020, call it among words).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.learned.encoder import OVERLAP, SHORT_SIDE, Encoder, squares_of
+from compositor.learned.encoder import NEEDED, OVERLAP, Encoder, squares_of
 from compositor.learned.pictures import Picture, read_picture
 
 __all__ = ["Beside", "likeness", "tell_closely"]
@@ -39,7 +39,7 @@ class Beside:
         self.wanted = tell_closely(picture, encoder) if zoom else encoder([picture])
 
     def __call__(self, pictures: Iterable[Picture]) -> Floats:
-        """Likenesses, (n, 1): 1 for an equal picture, or where parts count less, for they are unlike the whole."""
+        """Likenesses, (n, 1): 1 for an equal picture; with parts less, for they are unlike the whole, and little without details."""
         if self.zoom:
             told = [[likeness(self.wanted, tell_closely(picture, self.encoder))] for picture in pictures]
             return np.array(told, np.float32).reshape(-1, 1)
@@ -54,7 +54,7 @@ def tell_closely(picture: Picture, encoder: Encoder) -> Floats:
     picture : path, (h, w, 3) array or Photo
     encoder : Encoder
     """
-    pixels = read_picture(picture, short=round(SHORT_SIDE / PART))
+    pixels = read_picture(picture, short=NEEDED)
     h, w = pixels.shape[:2]
     shares = [(0.0, 0.0, 1.0, 1.0), *squares_of(h, w, PART)]
     # Details are looked for in the whole once, for a part of it, looked at alone, has fewer. What else is told is that of the whole: the

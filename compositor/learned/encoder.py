@@ -25,11 +25,13 @@ from compositor.learned.weights import fitting, packaged_weights, read_weights
 from compositor.learned.words import SHORT_SIDE as DETAILS_AT
 from compositor.learned.words import Words
 
-__all__ = ["KIND", "OVERLAP", "SHORT_SIDE", "Encoder", "read_encoder", "squares_of"]
+__all__ = ["KIND", "NEEDED", "OVERLAP", "Encoder", "read_encoder", "squares_of"]
 
 KIND = "an encoder"
 SHORT_SIDE, SMALLEST = 96, 64
 """Px of a picture's shorter side that the network looks at; smaller ones are enlarged to the second."""
+NEEDED = max(SHORT_SIDE, DETAILS_AT)
+"""Shorter side, px, that a picture is read with for all that is told of it."""
 REGION = 2 / 3
 """Side of the regions that are told one by one, as a share of the shorter side: about what the network learned from."""
 AT_ONCE = 32
@@ -105,7 +107,7 @@ class Encoder:
         known = [*LEARNED, *HAND_MADE, *(["words"] if self.words else [])]
         if not parts or not set(parts) <= set(known) or min(parts.values()) <= 0:
             raise OptionError(f"parts={parts!r} are not known, or weigh nothing; choose from {', '.join(known)}, with weights above 0")
-        pixels = [read_picture(picture, short=max(SHORT_SIDE, DETAILS_AT)) for picture in pictures]
+        pixels = [read_picture(picture, short=NEEDED) for picture in pictures]
         if not pixels:  # as many numbers as of any other picture
             return self([np.zeros((SMALLEST, SMALLEST, 3), np.uint8)], parts=parts)[:0]
         told = self._look(pixels, learned) if (learned := [name for name in LEARNED if name in parts]) else {}

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from compositor.errors import OptionError, ReadError
 from compositor.images import open_source, photo_names
-from compositor.learned.encoder import SHORT_SIDE, Encoder
+from compositor.learned.encoder import NEEDED, Encoder
 from compositor.learned.pictures import Picture, read_picture
 from compositor.options import GroupOptions, RegisterOptions
 from compositor.register.features import detect_features
@@ -188,7 +188,7 @@ def tell_photos(
 
     def read(place: int) -> NDArray[np.uint8] | ReadError:
         try:
-            return read_picture(sources[place], short=SHORT_SIDE)
+            return read_picture(sources[place], short=NEEDED)
         except ReadError as error:
             return error
 
