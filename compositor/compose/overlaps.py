@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compositor.compose.warped import Warped
 from compositor.encoding import decode_srgb
 
-__all__ = ["SATURATED", "Places", "overlaps", "shared_places"]
+__all__ = ["SATURATED", "Places", "overlaps", "shared_places", "unsaturated"]
 
 Floats = NDArray[np.float64]
 _Slices = tuple[slice, slice]
@@ -83,7 +83,7 @@ def shared_places(warped: Sequence[Warped], width: int, wraps: bool) -> Places:
     -------
     Places
     """
-    trusted = [_trusted(photo) for photo in warped]
+    trusted = [unsaturated(photo) for photo in warped]
     found = []
     for i, first in enumerate(warped):
         for j in range(i + 1, len(warped)):
@@ -112,7 +112,7 @@ def shared_places(warped: Sequence[Warped], width: int, wraps: bool) -> Places:
     return Places(np.concatenate(light), np.concatenate(radii), places, np.concatenate(share), np.array(pairs, np.int64).reshape(-1, 2))
 
 
-def _trusted(photo: Warped) -> NDArray[np.bool_]:
+def unsaturated(photo: Warped) -> NDArray[np.bool_]:
     """Where a photo has pixels and none of its channels is saturated."""
     red, green, blue = (photo.pixels[..., channel] < SATURATED for channel in range(3))
     return np.asarray(photo.mask & red & green & blue)

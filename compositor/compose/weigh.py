@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.compose.frames import add_at, frame_of, gather, goes_around
-from compositor.compose.overlaps import SATURATED
+from compositor.compose.overlaps import unsaturated
 from compositor.compose.seams import room_of
 from compositor.compose.warped import Warped, border_distance
 from compositor.photometry import Photometry, falloff
@@ -55,7 +55,7 @@ def weigh_pixels(
         ``graded`` with ``reluctance``.
     """
     reluctance = list(pool.map(_noise, drawn, photometry.gains, photometry.vignetting))
-    burnt = [_burnt(photo) if ends else np.zeros_like(photo.mask) for photo in drawn]
+    burnt = [photo.mask & ~unsaturated(photo) if ends else np.zeros_like(photo.mask) for photo in drawn]
     if any(part.any() for part in burnt):
         colours, room = _unburnt(graded, burnt, canvas)
         for photo, own, lost in zip(graded, reluctance, burnt, strict=True):
@@ -71,12 +71,6 @@ def _noise(photo: Warped, gains: NDArray[np.float64], terms: NDArray[np.float64]
     if photo.radii is None:
         return np.zeros(photo.mask.shape, np.float32)
     return np.asarray(NOISE * np.sqrt(gains.mean() / falloff(photo.radii.astype(np.float64), terms)), np.float32)
-
-
-def _burnt(photo: Warped) -> NDArray[np.bool_]:
-    """Where any colour of a photo is burnt out."""
-    red, green, blue = (photo.pixels[..., channel] >= SATURATED for channel in range(3))  # a tenth of the time of their maximum
-    return np.asarray(photo.mask & (red | green | blue))
 
 
 def _unburnt(
