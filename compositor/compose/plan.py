@@ -48,6 +48,8 @@ class Plan:
         Canvas pixels per pixel of the reduced canvas, a power of two.
     labels : (H, W) int16
         The photo that should own each reduced pixel; every pixel has one.
+    settled : (H, W) bool
+        Reduced pixels beside which the full size leaves seams where ``labels`` has them.
     photometry : Photometry
         What is done to the photos' light.
     bands : int
@@ -65,6 +67,7 @@ class Plan:
     canvas: Canvas
     factor: int
     labels: NDArray[np.int16]
+    settled: NDArray[np.bool_]
     photometry: Photometry
     bands: int
     correction: NDArray[np.float32] | None
@@ -127,11 +130,12 @@ def make_plan(
         from compositor.compose.ghosts import vote_out_guests
 
         warped = vote_out_guests(warped, reduced)
-    to_cut = warped
+    to_cut, settled = warped, np.full((height, width), options.seams != "graphcut" or options.blend == "feather")
     if wishes := _wishes(registration, photos, sheet, pool):
         from compositor.compose.wishes import grant_wishes
 
-        to_cut = grant_wishes(warped, wishes, reduced)
+        to_cut, wanted = grant_wishes(warped, wishes, reduced)
+        settled |= wanted
     labels = find_seams(to_cut, (width, height), wraps=reduced.wraps, method=options.seams, pool=pool)
     labels = spread_labels(labels, reduced.wraps)
     levels, bands, correction, shares, offsets = factor.bit_length() - 1, 0, None, None, None
@@ -148,7 +152,7 @@ def make_plan(
         # What photos still differ in is finer than a reduced pixel.
         bands, offsets = levels, tuple(poisson_offsets(warped, labels, reduced))
     needs = find_needs(outlines, labels, shares, reduced.wraps)
-    return Plan(canvas, factor, labels, photometry, bands, correction, shares, offsets, needs)
+    return Plan(canvas, factor, labels, settled, photometry, bands, correction, shares, offsets, needs)
 
 
 def _wishes(registration: Registration, photos: Sequence[Photo], sheet: Sheet, pool: Executor) -> dict[int, NDArray[np.bool_]]:

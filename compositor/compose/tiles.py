@@ -1,7 +1,8 @@
 """Tiles of the canvas, and which photo each of them waits for.
 
 A tile is rendered with a margin as wide as the fine bands reach, cut off at the canvas' edges but not where it wraps. Everything that is
-computed in it depends on positions on the canvas only, so the result does not depend on how the canvas is cut.
+computed in it depends on positions on the canvas only, so the result does not depend on how the canvas is cut: seams are led through
+blocks, which tiles hold whole.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compositor.compose.needs import Need
 from compositor.compose.plan import Plan
 from compositor.compose.warp import Box
 
-__all__ = ["MARGIN", "Tile", "cut_tiles", "in_order", "tile_side"]
+__all__ = ["MARGIN", "Tile", "block_starts", "cut_tiles", "in_order", "tile_side"]
 
 LEAST, MARGINS = 512, 8
 """Sides of a tile: so many canvas pixels at least, and at least so many times the margin around it."""
 MARGIN = 4
-"""Reduced pixels that fine bands reach beyond a tile."""
+"""Reduced pixels that fine bands reach beyond a tile, and the side of a block."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ def cut_tiles(plan: Plan, side: int | None = None) -> list[Tile]:
     ----------
     plan : Plan
     side : int, optional
-        Of a tile, canvas pixels; rounded up to whole pixels of the reduced canvas. By default as ``tile_side`` says.
+        Of a tile, canvas pixels; rounded up to whole blocks. By default as ``tile_side`` says.
 
     Returns
     -------
@@ -61,14 +63,15 @@ def cut_tiles(plan: Plan, side: int | None = None) -> list[Tile]:
         Those that some photo may reach.
     """
     factor, (width, height) = plan.factor, plan.canvas.size
-    side = -(-(side or tile_side(factor)) // factor) * factor
-    margin = MARGIN * factor if plan.bands > 0 else 0
+    block = MARGIN * factor
+    side = -(-(side or tile_side(factor)) // block) * block
+    margin = block if plan.bands > 0 else 0
     tiles = []
     for top in range(0, height, side):
         for left in range(0, width, side):
             box = Box(left, top, min(left + side, width), min(top + side, height))
             grown = box.grow(margin)
-            outer = grown.clip(Box(grown.left, 0, grown.right, height) if plan.canvas.wraps else Box(0, 0, width, height))
+            outer = _whole_turn(grown, plan) if plan.canvas.wraps else grown.clip(Box(0, 0, width, height))
             pieces = {k: piece for k, need in enumerate(plan.needs) if (piece := _piece(need, plan, outer))}
             if len(pieces) == 1:  # nothing to blend: no margin, and only the part that the photo fills
                 outer = box
@@ -98,6 +101,25 @@ def in_order(tiles: list[Tile], plan: Plan, *, strips: bool) -> list[Tile]:
     axis = 0 if width >= height else 1
     breadth = max(1, int(np.median([need.box[axis + 2] - need.box[axis] for need in plan.needs])) * plan.factor) if strips else 1
     return sorted(tiles, key=lambda tile: (tile.box[axis] // breadth, tile.box[1 - axis], tile.box[axis]))
+
+
+def block_starts(start: int, end: int, size: int, side: int, *, wraps: bool) -> NDArray[np.int64]:
+    """Where the blocks of a tile begin, from its own start on, and where the last one ends, along one axis.
+
+    On a canvas that wraps they begin anew with each turn, after a last one that may be narrower.
+    """
+    turns = range(start // size, -(-end // size)) if wraps else (0,)
+    starts = np.concatenate([np.arange(turn * size, (turn + 1) * size, side) for turn in turns])
+    return np.append(starts[(starts >= start) & (starts < end)], end) - start
+
+
+def _whole_turn(grown: Box, plan: Plan) -> Box:
+    """A tile's outer box on a canvas that wraps, wide enough to hold whole blocks."""
+    block, (width, height) = MARGIN * plan.factor, plan.canvas.size
+    left, right = grown.left % width, grown.right % width
+    left = grown.left - left % block
+    right = grown.right + min(-right % block, -right % width)
+    return Box(left, max(grown.top, 0), right, min(grown.bottom, height))
 
 
 def _align(box: Box, factor: int) -> Box:

@@ -15,7 +15,9 @@ from compositor.types import Canvas
 __all__ = ["grant_wishes"]
 
 
-def grant_wishes(warped: Sequence[Warped], wishes: Mapping[int, NDArray[np.bool_]], canvas: Canvas) -> list[Warped]:
+def grant_wishes(
+    warped: Sequence[Warped], wishes: Mapping[int, NDArray[np.bool_]], canvas: Canvas
+) -> tuple[list[Warped], NDArray[np.bool_]]:
     """Photos without what another photo is wanted for, to find seams with.
 
     Where several photos are wanted, seams decide between them; where a wanted photo has no pixels, another one may show.
@@ -29,7 +31,9 @@ def grant_wishes(warped: Sequence[Warped], wishes: Mapping[int, NDArray[np.bool_
 
     Returns
     -------
-    list of Warped
+    granted : list of Warped
+    wanted : (H, W) bool
+        Where on the canvas some photo is wanted.
     """
     wanted = np.zeros(canvas.size[::-1], np.bool_)
     for k, wish in wishes.items():
@@ -38,4 +42,4 @@ def grant_wishes(warped: Sequence[Warped], wishes: Mapping[int, NDArray[np.bool_
     for k, photo in enumerate(warped):
         others = gather(wanted, frame_of(photo), canvas.wraps) & ~wishes.get(k, np.zeros((), np.bool_))
         granted.append(dataclasses.replace(photo, mask=photo.mask & ~others))
-    return granted
+    return granted, wanted

@@ -128,7 +128,7 @@ def plan_of(scene: Scene, needed: bool) -> Plan:
     if not needed:
         needs = tuple(dataclasses.replace(need, mask=outline.may) for need, outline in zip(needs, outlines, strict=True))
     neutral = Photometry.neutral([str(k) for k in range(len(outlines))])
-    return Plan(canvas, factor, scene.labels, neutral, scene.bands, None, None, None, needs)
+    return Plan(canvas, factor, scene.labels, np.ones_like(scene.labels, np.bool_), neutral, scene.bands, None, None, None, needs)
 
 
 def blend(scene: Scene, plan: Plan, tiles: list[Tile], pool: ThreadPoolExecutor, dtype: type = np.uint8) -> tuple[NDArray, NDArray]:
