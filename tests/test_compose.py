@@ -294,6 +294,33 @@ def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype, blend):
         np.testing.assert_array_equal(np.asarray(on_disk), pixels)
 
 
+@pytest.mark.parametrize(("make", "factor"), [(row, 8), (full_turn, 8)])
+@pytest.mark.parametrize("blend", ["multiband", "none"])
+def test_seams_led_at_full_size_do_not_depend_on_tiles(generator, monkeypatch, make, factor, blend):
+    monkeypatch.setitem(make_plan.__globals__, "plan_reduction", lambda *_: factor)
+    registration = make()
+    registration = Registration(
+        "rotation", tuple(dataclasses.replace(e, size=(320, 240), focal=2 * e.focal, center=(159.5, 119.5)) for e in registration.cameras)
+    )
+    # Half a pixel of noise is averaged out on the reduced canvas, but not at full size.
+    photos = []
+    for eye in registration.cameras:
+        pixels = shoot(eye, np.float32).full().pixels
+        photos.append(photo_of(as_type(pixels + generator.normal(0, 0.03, pixels.shape), np.uint16), eye.name))
+    options, names = ComposeOptions(projection="spherical", blend=blend), tuple(eye.name for eye in registration.cameras)
+    light = Photometry.neutral(names)
+    pixels, owner = rendered(registration, photos, options, 10_000, 1, light)
+    width = owner.shape[1] // factor
+    assert make is row or width % 4  # the last block of a turn is a narrow one
+    for side in (1, 100, 512):
+        other, other_owner = rendered(registration, photos, options, side, 2, light)
+        np.testing.assert_array_equal(other_owner, owner)
+        np.testing.assert_array_equal(other, pixels)
+    monkeypatch.setitem(render.__globals__, "lead_seams", lambda *_: None)
+    _, planned = rendered(registration, photos, options, 10_000, 1, light)
+    assert 0.001 < (planned != owner).mean() < 0.1
+
+
 @pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
 @pytest.mark.parametrize("crop", [True, False])
 def test_a_panorama_on_disk_is_the_same_and_is_written_the_same(tmp_path, ending, crop):

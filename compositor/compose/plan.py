@@ -130,7 +130,8 @@ def make_plan(
         from compositor.compose.ghosts import vote_out_guests
 
         warped = vote_out_guests(warped, reduced)
-    to_cut, settled = warped, np.full((height, width), options.seams != "graphcut" or options.blend == "feather")
+    led = factor > 1 and options.seams == "graphcut" and options.blend != "feather"
+    to_cut, settled = warped, np.full((height, width), not led)
     if wishes := _wishes(registration, photos, sheet, pool):
         from compositor.compose.wishes import grant_wishes
 
