@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from skimage import data
 from compositor.assess.cameras import camera_errors
 from compositor.datasets.synthesize import look_around, render_views
 from compositor.errors import TooFewPhotosError
+from compositor.geometry.views import see
 from compositor.images import photo_from_array
 from compositor.kernels.matching import best_two, best_two_bits
 from compositor.kernels.refine import RADIUS, refine_points
@@ -269,6 +271,23 @@ def test_a_principal_point_off_the_middle_is_found_in_portrait_and_landscape():
     for camera, true in zip(adjusted.cameras, cameras, strict=True):
         # A tenth of a pixel of noise in some two thousand matches leaves the principal point uncertain by about one pixel.
         assert camera.center == pytest.approx(true.center, abs=3)
+
+
+@pytest.mark.parametrize(("reach", "told"), [(2.0, True), (0.78, False)])
+def test_bending_far_out_is_told_only_by_matches_that_lie_there(reach, told):
+    rng = np.random.default_rng(12)
+    cameras = [Camera(str(k), (1200, 900), 900.0, (599.5, 449.5), rotation_about(0, 0.2 * k, 0), (-0.15, 0.12)) for k in range(4)]
+    matches = []
+    for a, b in itertools.pairwise(range(4)):
+        directions = np.column_stack([rng.uniform(-1, 1.5, 6000), rng.uniform(-0.7, 0.7, 6000), np.ones(6000)])
+        (first, seen), (second, also) = (see(cameras[k], directions) for k in (a, b))
+        near = np.all([np.hypot(*(points - (599.5, 449.5)).T) < reach * np.hypot(599.5, 449.5) for points in (first, second)], axis=0)
+        both = seen & also & near
+        first, second = (points[both] + rng.normal(0, 0.2, (both.sum(), 2)) for points in (first, second))
+        matches.append(Match(a, b, first, second, np.eye(3), len(first)))
+    start = [dataclasses.replace(camera, focal=950.0, distortion=(0.0, 0.0)) for camera in cameras]
+    adjusted = adjust(start, Problem.of(matches, {i: i for i in range(4)}), MODELS["rotation"], focal="shared")
+    assert adjusted.cameras[0].distortion == (pytest.approx((-0.15, 0.12), abs=0.02) if told else (pytest.approx(-0.1, abs=0.03), 0.0))
 
 
 def rotation_about(x: float, y: float, z: float) -> np.ndarray:

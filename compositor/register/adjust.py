@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.options import FocalMethod
-from compositor.register.least_squares import Freedom, Problem, narrowing, noise_scale, robust_cost, settled, squared_errors
+from compositor.register.least_squares import INDEPENDENT, Freedom, Problem, narrowing, noise_scale, robust_cost, settled, squared_errors
 from compositor.register.models import MotionModel
 from compositor.types import Camera
 
@@ -20,6 +20,9 @@ DECIDING = 2_000
 
 DECIDED = 3e-5
 """When a step promises to lower the cost by a smaller share, what a lens is worth can be told."""
+
+FAR_OUT = 0.8
+"""Of the way to the farthest corner, beyond which matches must lie for k2 to be let free."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,6 +136,8 @@ def with_lens(
     if focal != "shared" and lens.max() + 1 < len(table):
         steps.append(((0,), np.arange(len(cameras))))
     for places, groups in steps:
+        if places == (4,) and not seen_far_out(problem, table, cameras):
+            continue
         freer = freedom.freeing(places, groups)
         tried = settled(table, problem, freer, bottom=DECIDED)
         errors, tried_errors = squared_errors(table, problem), squared_errors(tried, problem)
@@ -142,6 +147,20 @@ def with_lens(
         if forced or worth_it(*costs, freer.size - freedom.size, 2 * problem.independent):
             table, freedom = tried, freer
     return table, freedom
+
+
+def seen_far_out(problem: Problem, table: NDArray[np.float64], cameras: Sequence[Camera]) -> bool:
+    """Whether matches tell what a lens does far from the principal point.
+
+    Where they do not, k2 takes up what parallax left in the middle, and bends corners that nothing vouches for.
+    """
+    beyond = 0
+    for (i, j), start, end in zip(problem.pairs, problem.offsets[:-1], problem.offsets[1:], strict=True):
+        for camera, points in ((i, problem.first[start:end]), (j, problem.second[start:end])):
+            middle = table[camera, 1:3]
+            corner = np.hypot(*np.maximum(middle, np.array(cameras[camera].size) - 1 - middle))
+            beyond += int((np.hypot(*(points - middle).T) > FAR_OUT * corner).sum())
+    return beyond >= INDEPENDENT
 
 
 def lens_groups(cameras: Sequence[Camera], bodies: Sequence[str], *, upright: bool) -> NDArray[np.int64]:
