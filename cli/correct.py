@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from typing import IO, Any
@@ -65,14 +66,15 @@ def correct(
         )
     if os.path.splitext(folder)[1].lower() in WRITTEN and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a folder is needed, as several photos may be corrected; give one, such as straight/", path=folder)
+    lens = None if registration is None else compositor.Registration.load(registration)
+    light = None if photometry is None else compositor.Photometry.load(photometry)
+    made = not os.path.isdir(folder)
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: no such folder can be made ({error.strerror}); choose another", path=folder) from error
     for output in outputs:
         check_outputs(output=output, inputs=[], overwrite=overwrite)
-    lens = None if registration is None else compositor.Registration.load(registration)
-    light = None if photometry is None else compositor.Photometry.load(photometry)
     corrected, left_out, unchanged = [], [], []
     with console.progress() as progress:
         for done, (source, output) in enumerate(zip(sources, outputs, strict=True)):
@@ -89,6 +91,9 @@ def correct(
             if progress:
                 progress("correct", done + 1, len(sources))
     if not corrected:
+        if made:
+            with contextlib.suppress(OSError):  # not empty: of somebody else
+                os.rmdir(folder)
         raise compositor.ReadError("none of the photos can be read; the warnings say why", left_out=tuple(left_out))
     if unchanged:
         logger.warning("nothing is known that would correct %s; written unchanged", first_names(unchanged))

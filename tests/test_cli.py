@@ -349,6 +349,7 @@ def test_a_file_of_another_kind_is_told_what_it_is(command, photos, tmp_path):
     assert "--use-photometry" in line
     line = one_error(*command("correct", *photos, "-o", tmp_path / "new", "--use-photometry", registration))
     assert "photos.json: is a registration, needed is a photometry file" in line
+    assert not (tmp_path / "new").exists()
 
 
 def test_options_in_messages_are_those_of_the_command_line(command, photos, tmp_path, monkeypatch):
@@ -386,6 +387,7 @@ def test_failures_are_told_in_json_too(command, bad_folder, tmp_path, monkeypatc
         assert line == f"compositor: error: {told['error']}"
         assert [entry["name"] for entry in told["left_out"]] == left_out
         assert all(entry["reason"] for entry in told["left_out"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_does_not_give_what_was_made_of_it(command, photos, tmp_path, monkeypatch):
