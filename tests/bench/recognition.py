@@ -19,11 +19,10 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from scipy.stats import t
+from probing import mean_and_interval, probe, standardized
 from tables import print_heading, print_row
 from torch import nn
 from torch.nn import functional
-from transfer import probe, standardized
 
 from compositor.learned import Encoder
 from compositor.learned.judgement import calibration_error, fit_temperature, probabilities
@@ -100,12 +99,6 @@ def recognition(
         shares = np.array([probe(*told, known.labels, asked.labels, labels or len(known.labels), seed) for seed in range(seeds)])
         more = mean_and_interval(shares - plain) if plain is not None else ("", "")
         print_row("linear probe of the encoder", *mean_and_interval(shares), *more, *[""] * 5)
-
-
-def mean_and_interval(values: np.ndarray) -> tuple[str, str]:
-    """The mean, and how far it may be off with 95 %."""
-    around = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{np.mean(values):.4f}", f"{around:.4f}"
 
 
 def drawn(known: Labelled, count: int, seed: int) -> Labelled:
