@@ -128,6 +128,7 @@ def scored(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
 def train_ours(learned: Labelled, held_out: Labelled, options: ClassifierOptions, **start: str) -> tuple[nn.Module, float]:
     """What ``train classifier`` trains, and its temperature, without its files."""
     training = Recognition(dataclasses.replace(options, **start), "cpu", learned, held_out)
+    training.measure()  # what regression makes of it may be the best
     for iteration in range(options.iterations):
         training.step(iteration, make_batch(learned, iteration, options))
         if (iteration + 1) % options.report_every == 0 or iteration + 1 == options.iterations:
