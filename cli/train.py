@@ -87,7 +87,7 @@ add_training(
     PHOTOS,
     "Train the encoder of pictures, without labels.",
     f"""It learns which parts of photos overlap, whatever their light; with «--squares anywhere» what sets the pictures of a collection
-apart, for a classifier of it where labels are few. {SCENES}""",
+apart, for learning their classes from few labels. {SCENES}""",
     "compositor train encoder photos/ -o encoder.safetensors -v",
     "compositor train encoder animals/ -o own.safetensors --squares anywhere      # then train classifier with --encoder own.safetensors",
     "torchrun --nproc-per-node 2 -m compositor train encoder photos/ -o encoder.safetensors --device cuda",
