@@ -86,8 +86,10 @@ add_training(
     EncoderOptions,
     PHOTOS,
     "Train the encoder of pictures, without labels.",
-    f"It learns which parts of photos overlap, whatever their light. {SCENES}",
+    f"""It learns which parts of photos overlap, whatever their light; with «--squares anywhere» what sets the pictures of a collection
+apart, for learning their classes from few labels. {SCENES}""",
     "compositor train encoder photos/ -o encoder.safetensors -v",
+    "compositor train encoder animals/ -o own.safetensors --squares anywhere      # then train classifier with --encoder own.safetensors",
     "torchrun --nproc-per-node 2 -m compositor train encoder photos/ -o encoder.safetensors --device cuda",
 )
 add_training(

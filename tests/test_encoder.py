@@ -22,9 +22,9 @@ from compositor.images import write_image
 from compositor.learned import Encoder, train_encoder
 from compositor.learned.backbone import EncoderNetwork
 from compositor.learned.beside import Beside, likeness, tell_closely
-from compositor.learned.contrast import Contrast, contrast_loss, make_pairs
+from compositor.learned.contrast import Contrast, contrast_loss, make_pairs, make_views
 from compositor.learned.grouping import tell_photos
-from compositor.learned.photographs import Photographs
+from compositor.learned.photographs import Photograph, Photographs
 from compositor.learned.weights import WeightsError, write_weights
 from compositor.learned.words import Words
 from compositor.options import EncoderOptions
@@ -85,32 +85,58 @@ def test_unknown_parts_are_refused(untrained, parts):
 def test_loss_is_that_of_the_other_half():
     """Halves that are equal and unlike all others cost next to nothing; squares of one photo are not told apart."""
     told = torch.eye(6)[[0, 1, 2, 0, 1, 2]]
-    assert contrast_loss(told, torch.arange(3)) < 1e-3
-    assert contrast_loss(torch.cat([told[:3], told[3:].roll(1, 0)]), torch.arange(3)) > 5
+    assert contrast_loss(told, torch.arange(3), temperature=0.1) < 1e-3
+    assert contrast_loss(torch.cat([told[:3], told[3:].roll(1, 0)]), torch.arange(3), temperature=0.1) > 5
     same = torch.eye(6)[[0, 0, 2, 0, 0, 2]]
-    assert contrast_loss(same, torch.tensor([5, 5, 6])) < 1e-3
-    assert contrast_loss(same, torch.arange(3)) > 0.3
+    assert contrast_loss(same, torch.tensor([5, 5, 6]), temperature=0.1) < 1e-3
+    assert contrast_loss(same, torch.arange(3), temperature=0.1) > 0.3
 
 
-def test_pairs_depend_on_seed_and_number_only(folder):
+@pytest.mark.parametrize("make", [make_pairs, make_views])
+def test_pairs_depend_on_seed_and_number_only(folder, make):
     photographs, _ = Photographs.read([folder])
-    first, again, other = (make_pairs(photographs, number, pairs=4, size=32, seed=2) for number in (3, 3, 4))
+    first, again, other = (make(photographs, number, pairs=4, size=32, seed=2) for number in (3, 3, 4))
     torch.testing.assert_close(first.first, again.first, rtol=0, atol=0)
     torch.testing.assert_close(first.second, again.second, rtol=0, atol=0)
     assert not torch.equal(first.first, other.first)
 
 
-def test_learning_brings_halves_together(folder):
+def test_squares_anywhere_are_of_their_photo_in_another_light():
+    """A photo that is one half red, the other blue, and another of green: what is not gray shows its own photo's colours, as bright or dark
+    as may be; no photo comes twice before all have come."""
+    halves = np.zeros((40, 60, 3), np.uint8)
+    halves[:, :30, 0], halves[:, 30:, 2] = 160, 160
+    green = np.zeros((50, 50, 3), np.uint8)
+    green[..., 1] = 160
+    photographs = Photographs([Photograph(str(k), str(k), pixels) for k, pixels in enumerate([halves, green])])
+    pairs = make_views(photographs, 0, pairs=40, size=32, seed=0)
+    assert (pairs.origin.bincount() == 20).all()
+    grays = 0
+    for shown, other in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
+        assert shown.shape == (40, 3, 32, 32)
+        assert 0 <= shown.min() < shown.max() <= 1
+        assert not torch.equal(shown, other)
+        middle = shown.mean((2, 3))
+        gray = (shown.amax(1) - shown.amin(1)).amax((1, 2)) < 1e-4
+        assert ((middle[:, 1] > middle[:, ::2].amax(1)) == (pairs.origin == 1))[~gray].all()
+        grays += int(gray.sum())
+    assert 4 <= grays <= 30  # a fifth of 80 in the mean
+
+
+@pytest.mark.parametrize("make", [make_pairs, make_views])
+def test_learning_brings_halves_together(folder, make):
     photographs, _ = Photographs.read([folder])
-    pairs = make_pairs(photographs, 0, pairs=5, size=32, seed=0)
+    pairs = make(photographs, 0, pairs=5, size=32, seed=0)
     training = Contrast(EncoderOptions(iterations=400, rate=0.003), "cpu", photographs, pairs)
     losses = [training.step(iteration, pairs)["loss"] for iteration in range(12)]
     assert losses[-1] < 0.7 * losses[0]  # of one batch, learned by heart
 
 
-def test_training_writes_weights_that_load_and_goes_on_to_the_same(folder, tmp_path):
+@pytest.mark.parametrize("squares", ["overlapping", "anywhere"])
+def test_training_writes_weights_that_load_and_goes_on_to_the_same(folder, tmp_path, squares):
     whole, stopped = tmp_path / "whole.safetensors", tmp_path / "stopped.safetensors"
-    record = train_encoder([folder], whole, **SMALL)
+    asked = {**SMALL, "squares": squares}
+    record = train_encoder([folder], whole, **asked)
     assert {"auc", "found_first", "loss"} < set(record["figures"])
 
     def stop(_stage, done, _total):
@@ -118,8 +144,8 @@ def test_training_writes_weights_that_load_and_goes_on_to_the_same(folder, tmp_p
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_encoder([folder], stopped, progress=stop, **SMALL)
-    train_encoder([folder], stopped, **SMALL)
+        train_encoder([folder], stopped, progress=stop, **asked)
+    train_encoder([folder], stopped, **asked)
     assert whole.read_bytes() == stopped.read_bytes()
     numbers = Encoder.load(whole, device="cpu")([texture(1, 100)])
     assert np.isfinite(numbers).all()

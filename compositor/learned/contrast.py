@@ -1,15 +1,17 @@
-"""Learning to tell what overlaps, without labels: two squares of one photo belong together, squares of others do not.
+"""Learning to tell pictures without labels: two squares of one photo belong together, squares of others do not.
 
-The squares of a pair overlap as neighbouring photos of a panorama do and differ in exposure, white balance, blur, noise and compression.
 The loss asks, of all squares of a batch, which is the other half (van den Oord and others, «Representation learning with contrastive
-predictive coding», 2018; Chen and others, «SimCLR», ICML 2020). As there are few photos, each is tinted anew whenever it is used, both
-squares alike: to what is learned it is another photo.
+predictive coding», 2018). Which squares make a pair decides what is learned. To tell what overlaps, they overlap as neighbouring photos of
+a panorama do and differ in exposure, white balance, blur, noise and compression; as there are few photos, each is tinted anew whenever it
+is used, both squares alike: to what is learned it is another photo. To tell what is shown, they are from anywhere in a picture, of any
+size, and in so different a light that little but the things in them stays (Chen and others, «SimCLR», ICML 2020).
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -25,16 +27,20 @@ from compositor.learned.device import computing_in
 from compositor.learned.encoder import KIND, Encoder
 from compositor.learned.learner import NetworkLearner, Results, seeded
 from compositor.learned.photographs import Photographs
+from compositor.learned.pictures import shrunk
+from compositor.learned.vary import colour, cut, expose
 from compositor.learned.words import Words
 from compositor.options import EncoderOptions
 from compositor.types import Progress
 
-__all__ = ["Contrast", "Pairs", "make_pairs"]
+__all__ = ["Contrast", "Pairs", "make_pairs", "make_views"]
 
-TEMPERATURE = 0.1
-"""How much closer the other half must be than anything else."""
+TEMPERATURE = {"overlapping": 0.1, "anywhere": 0.2}
+"""By how much of a product the other half is to be closer than all others: the less, the more the nearest of these count."""
 MEASURED_SEED = 2**64
 """Seed of the pairs that reports are measured on."""
+LEAST, GRAY = 0.2, 0.2
+"""Of squares anywhere: the share of a picture that one shows at least, and of them that are gray."""
 TINT = Augmentation(lights=(Exposure(0.5, 0.8), Colour(0.35, 0.5), Gray(0.15)))
 LIGHT = Augmentation(lights=(Exposure(0.8, 0.25), Colour(0.2, 0.25, 0.03), Blur(1.0, 0.3), Noise(0.03), Jpeg(40, 95, 0.3)))
 
@@ -70,9 +76,7 @@ def make_pairs(photographs: Photographs, number: int, *, pairs: int, size: int, 
     device : str
     """
     generator = generator_of(seed, number)
-    many = photographs.photographs
-    # No photo comes twice before all have come.
-    origin = np.concatenate([generator.permutation(len(many)) for _ in range(-(-pairs // len(many)))])[:pairs]
+    many, origin = photographs.photographs, _dealt(photographs, pairs, generator)
     both: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] = ([], [])
     for index in origin:
         # Mirrored or not, both alike: a photo that is mirrored is another photo.
@@ -81,6 +85,32 @@ def make_pairs(photographs: Photographs, number: int, *, pairs: int, size: int, 
             squares.append(LIGHT.lit(TINT.lit(square, generator_of(tint, 0)), generator).pixels[:, mirror])
     first, second = (torch.from_numpy(np.stack(squares).transpose(0, 3, 1, 2).copy()).to(device).float() / 255 for squares in both)
     return Pairs(first, second, torch.from_numpy(origin).to(device))
+
+
+def make_views(photographs: Photographs, number: int, *, pairs: int, size: int, seed: int, device: str = "cpu") -> Pairs:
+    """A batch of pairs as ``make_pairs`` makes them, but of squares anywhere in their photos, in quite another light, or gray."""
+    generator = generator_of(seed, number)
+    origin = _dealt(photographs, pairs, generator)
+    draws = torch.Generator().manual_seed(int(generator.integers(2**62)))
+    small = [shrunk(photographs.photographs[index].pixels, 2 * size) for index in origin]
+    first, second = (_changed(cut(small, size, draws, least=LEAST, turned=0.1, device=device), draws) for _ in range(2))
+    return Pairs(first, second, torch.from_numpy(origin).to(device))
+
+
+def _changed(squares: Tensor, draws: torch.Generator) -> Tensor:
+    """Squares in a light that tells nothing of what they show."""
+    lit = colour(expose(squares, draws, stops=1.0, balance=0.4), draws, tone=0.4, saturation=0.7)
+    gray = (torch.rand(len(lit), 1, 1, 1, generator=draws) < GRAY).to(lit.device)
+    return torch.where(gray, lit.mean(1, keepdim=True), lit)
+
+
+def _dealt(photographs: Photographs, pairs: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Which photo each pair is from: none comes twice before all have come."""
+    many = len(photographs.photographs)
+    return np.concatenate([generator.permutation(many) for _ in range(-(-pairs // many))])[:pairs]
+
+
+MAKING: dict[str, Callable[..., Pairs]] = {"overlapping": make_pairs, "anywhere": make_views}
 
 
 class Contrast(NetworkLearner[Pairs]):
@@ -106,19 +136,19 @@ class Contrast(NetworkLearner[Pairs]):
     @classmethod
     def prepared(cls, options: EncoderOptions, device: str, learned: Photographs, held_out: Photographs, _: Progress | None) -> Self:
         """A training that has not begun."""
-        measured = make_pairs(held_out, 0, pairs=options.measured, size=options.size, seed=MEASURED_SEED, device=device)
+        measured = MAKING[options.squares](held_out, 0, pairs=options.measured, size=options.size, seed=MEASURED_SEED, device=device)
         return cls(options, device, learned, measured)
 
     def make(self, number: int) -> Pairs:
         """The pairs of a step."""
-        options = self.options
-        return make_pairs(self.learned, number, pairs=options.pairs, size=options.size, seed=options.seed, device=self.device)
+        options, make = self.options, MAKING[self.options.squares]
+        return make(self.learned, number, pairs=options.pairs, size=options.size, seed=options.seed, device=self.device)
 
     def step(self, iteration: int, pairs: Pairs) -> dict[str, float]:
         """Learn from pairs; the loss."""
         with computing_in(self.options.precision, self.device):
             numbers = self.network(torch.cat([pairs.first, pairs.second]))
-        loss = contrast_loss(numbers.float(), pairs.origin)
+        loss = contrast_loss(numbers.float(), pairs.origin, temperature=TEMPERATURE[self.options.squares])
         self.learn(iteration, loss)
         return {"loss": float(loss.detach())}
 
@@ -140,7 +170,7 @@ class Contrast(NetworkLearner[Pairs]):
         return Results({".safetensors": (KIND, tensors)}, {"shape": dataclasses.asdict(self.network.shape)})
 
 
-def contrast_loss(numbers: Tensor, origin: Tensor) -> Tensor:
+def contrast_loss(numbers: Tensor, origin: Tensor, *, temperature: float) -> Tensor:
     """How hard the other half of each square is to tell from all others; squares of the same photo's other pairs do not count.
 
     Parameters
@@ -149,9 +179,11 @@ def contrast_loss(numbers: Tensor, origin: Tensor) -> Tensor:
         Of length 1; the second half belongs to the first, in order.
     origin : (n,) int64
         Squares of pairs that share one may overlap though nobody says so.
+    temperature : float
+        By how much of a product the other half is to be closer than all others.
     """
     n = len(origin)
-    alike = numbers @ numbers.T / TEMPERATURE
+    alike = numbers @ numbers.T / temperature
     partner = torch.arange(2 * n, device=numbers.device).roll(n)
     ignored = _same(origin).repeat(2, 2) | torch.eye(2 * n, dtype=torch.bool, device=numbers.device)
     ignored[torch.arange(2 * n), partner] = False

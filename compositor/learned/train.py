@@ -66,10 +66,10 @@ train_encoder = Trainer(
     learner=Contrast.prepared,
     called="the encoder of pictures",
     meant="""\
-Meant for finding photos that overlap, and for features of pictures to learn from where labels are few. It learned without labels, from
-pairs of overlapping squares of photos. It sees sRGB-encoded colour, about 100 px of a picture's shorter side. With the network comes a
-vocabulary of 256 words of 32 numbers, made of the same photos' SIFT features, by which overlaps are found; the figures are the network's.
-Not meant for telling who a person is.""",
+Meant for finding photos that overlap, or, where its squares were from anywhere, for features of pictures like these to learn from where
+labels are few. It learned without labels, from pairs of squares of one photo each. It sees sRGB-encoded colour, about 100 px of a picture's
+shorter side. With the network comes a vocabulary of 256 words of 32 numbers, made of the same photos' SIFT features, by which overlaps are
+found; the figures are the network's. Not meant for telling who a person is.""",
     measured="pairs of squares of photos not learned from",
 )
 train_harmonizer = Trainer(

@@ -23,6 +23,7 @@ __all__ = [
 
 LearnPrecision = Literal["float32", "bfloat16"]
 StartMethod = Literal["encoder", "scratch"]
+SquaresMethod = Literal["overlapping", "anywhere"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,11 @@ class EncoderOptions(LearnOptions):
     iterations: int = option(2000, "Steps of training; how long one takes is shown while training.", low=1)
     pairs: int = option(64, "Pairs of squares that a step learns from.", low=2, high=65_536)
     size: int = option(64, "Side of the squares, px.", low=32, high=512)
+    squares: SquaresMethod = option(
+        "overlapping",
+        "Which squares of a photo are a pair: overlapping ones, to tell what overlaps, or squares anywhere in it, in quite another light, "
+        "to tell what it shows, for learning from few labels.",
+    )
     rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
     precision: LearnPrecision = option("float32", "What is costly is computed in this; bfloat16 is faster on recent GPUs and some CPUs.")
     measured: int = option(256, "Pairs that reports are measured on.", low=2, high=65_536)

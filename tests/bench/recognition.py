@@ -19,11 +19,10 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from scipy.stats import t
+from probing import mean_and_interval, probe, standardized
 from tables import print_heading, print_row
 from torch import nn
 from torch.nn import functional
-from transfer import probe, standardized
 
 from compositor.learned import Encoder
 from compositor.learned.judgement import calibration_error, fit_temperature, probabilities
@@ -102,12 +101,6 @@ def recognition(
         print_row("linear probe of the encoder", *mean_and_interval(shares), *more, *[""] * 5)
 
 
-def mean_and_interval(values: np.ndarray) -> tuple[str, str]:
-    """The mean, and how far it may be off with 95 %."""
-    around = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{np.mean(values):.4f}", f"{around:.4f}"
-
-
 def drawn(known: Labelled, count: int, seed: int) -> Labelled:
     """So many pictures of each class; 0 for all."""
     if not count:
@@ -135,6 +128,7 @@ def scored(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
 def train_ours(learned: Labelled, held_out: Labelled, options: ClassifierOptions, **start: str) -> tuple[nn.Module, float]:
     """What ``train classifier`` trains, and its temperature, without its files."""
     training = Recognition(dataclasses.replace(options, **start), "cpu", learned, held_out)
+    training.measure()  # what regression makes of it may be the best
     for iteration in range(options.iterations):
         training.step(iteration, make_batch(learned, iteration, options))
         if (iteration + 1) % options.report_every == 0 or iteration + 1 == options.iterations:
