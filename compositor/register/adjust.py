@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compositor.options import FocalMethod
-from compositor.register.least_squares import INDEPENDENT, Freedom, Problem, narrowing, noise_scale, robust_cost, settled, squared_errors
+from compositor.register.least_squares import Freedom, Problem, narrowing, noise_scale, robust_cost, settled, squared_errors
 from compositor.register.models import MotionModel
 from compositor.types import Camera
 
@@ -21,8 +21,8 @@ DECIDING = 2_000
 DECIDED = 3e-5
 """When a step promises to lower the cost by a smaller share, what a lens is worth can be told."""
 
-FAR_OUT = 0.8
-"""Of the way to the farthest corner, beyond which matches must lie for k2 to be let free."""
+FAR_OUT, FAR_OUT_MATCHES = 0.8, 30
+"""Of the way to the farthest corner, beyond which a lens needs so many matches for k2 to be let free."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -132,11 +132,11 @@ def with_lens(
     """Cameras with as much freedom of the lens as the matches tell, and that freedom."""
     lens, sensor = lens_groups(cameras, bodies, upright=False), lens_groups(cameras, bodies, upright=True)
     # Places in a camera's row of the table, in the order in which they usually matter: k1, the principal point, k2.
-    steps = [((3,), lens), ((1, 2), sensor), ((4,), lens)]
+    steps = [((3,), lens), ((1, 2), sensor), ((4,), seen_far_out(problem, table, cameras, lens))]
     if focal != "shared" and lens.max() + 1 < len(table):
         steps.append(((0,), np.arange(len(cameras))))
     for places, groups in steps:
-        if places == (4,) and not seen_far_out(problem, table, cameras):
+        if (groups < 0).all():
             continue
         freer = freedom.freeing(places, groups)
         tried = settled(table, problem, freer, bottom=DECIDED)
@@ -149,18 +149,28 @@ def with_lens(
     return table, freedom
 
 
-def seen_far_out(problem: Problem, table: NDArray[np.float64], cameras: Sequence[Camera]) -> bool:
-    """Whether matches tell what a lens does far from the principal point.
+def seen_far_out(problem: Problem, table: NDArray[np.float64], cameras: Sequence[Camera], lens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lenses, by camera, that matches tell of far from the principal point, numbered from 0; -1 for the others.
 
-    Where they do not, k2 takes up what parallax left in the middle, and bends corners that nothing vouches for.
+    Where matches tell nothing there, k2 takes up what parallax left in the middle, and bends corners that nothing vouches for.
     """
-    beyond = 0
+    matches = np.zeros(lens.max() + 1, np.int64)
     for (i, j), start, end in zip(problem.pairs, problem.offsets[:-1], problem.offsets[1:], strict=True):
-        for camera, points in ((i, problem.first[start:end]), (j, problem.second[start:end])):
-            middle = table[camera, 1:3]
-            corner = np.hypot(*np.maximum(middle, np.array(cameras[camera].size) - 1 - middle))
-            beyond += int((np.hypot(*(points - middle).T) > FAR_OUT * corner).sum())
-    return beyond >= INDEPENDENT
+        first, second = (far_out(points[start:end], table[k], cameras[k]) for k, points in ((i, problem.first), (j, problem.second)))
+        if lens[i] == lens[j]:
+            matches[lens[i]] += (first | second).sum()
+        else:
+            matches[lens[i]] += first.sum()
+            matches[lens[j]] += second.sum()
+    told = matches >= FAR_OUT_MATCHES
+    return np.where(told, np.cumsum(told) - 1, -1)[lens]
+
+
+def far_out(points: NDArray[np.float64], row: NDArray[np.float64], camera: Camera) -> NDArray[np.bool_]:
+    """Which pixels, (n, 2), lie near the corners of a photo, whose camera has such a row of the table."""
+    middle = row[1:3]
+    corner = np.maximum(middle, np.array(camera.size) - 1 - middle)
+    return np.asarray(np.hypot(*(points - middle).T) > FAR_OUT * np.hypot(*corner))
 
 
 def lens_groups(cameras: Sequence[Camera], bodies: Sequence[str], *, upright: bool) -> NDArray[np.int64]:

@@ -133,12 +133,12 @@ class Freedom:
         return cls(model.generators, columns)
 
     def freeing(self, places: Sequence[int], groups: NDArray[np.int64]) -> Freedom:
-        """The same with some lens parameters free as well, or in smaller groups; cameras of one group share them."""
+        """The same with some lens parameters free as well, or in smaller groups; a group's cameras share them, those of -1 have none."""
         columns = self.columns.copy()
         columns[:, [MOTION + place for place in places]] = -1
         columns = np.unique(columns, return_inverse=True)[1].reshape(columns.shape) - 1  # no gaps in the numbering
         for place in places:
-            columns[:, MOTION + place] = int(columns.max()) + 1 + groups
+            columns[:, MOTION + place] = np.where(groups < 0, -1, int(columns.max()) + 1 + groups)
         return Freedom(self.generators, columns)
 
 
