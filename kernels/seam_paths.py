@@ -37,7 +37,7 @@ def lead_seams(names, labels, settled, factor, rows, columns, a, b, length, unkn
     names : (2,) int16
         The photos a and b.
     labels : (H, W) int16
-        As ``choose_owners`` takes them.
+        As ``choose_owners`` takes them; a block is told by those around its pixels, one row and column beyond it.
     settled : (H, W) bool
         Labels beside which seams stay.
     factor : int
@@ -46,7 +46,8 @@ def lead_seams(names, labels, settled, factor, rows, columns, a, b, length, unkn
         Where blocks begin, and where the last one ends; all but that one multiples of ``factor``.
     a, b : Drawn
     length, unknown : float32
-        What a pixel of seam costs by itself, and how far colours differ where one is not known; in the units of the photos' values.
+        What a pixel of seam costs by itself, and how far colours differ where one is not known, and at most; in the units of the photos'
+        values.
     owner, weight_owner : (h, w) int16, in and out
         As ``choose_owners`` gives them.
     """
@@ -58,12 +59,13 @@ def lead_seams(names, labels, settled, factor, rows, columns, a, b, length, unkn
             if not _meet(names, labels, settled, factor, block):
                 continue
             turned = columns[n], rows[m], columns[n + 1], rows[m + 1]
-            path, sideways = _find_path(names, weight_owner, block), _find_path(names, weight_owner.T, turned)
+            side, path = _find_path(names, weight_owner, block)
+            turned_side, turned_path = _find_path(names, weight_owner.T, turned)
             # A seam has a place in each row that it leads through, or in each column: it is led along the axis on which it is longer.
-            if _length(path, block) >= _length(sideways, turned):
-                _lead(names, path, factor, block, a, b, length, unknown, owner, weight_owner)
-            else:
-                _lead(names, sideways, factor, turned, a_turned, b_turned, length, unknown, owner.T, weight_owner.T)
+            if side >= 0 and _length(path, block) >= _length(turned_path, turned):
+                _lead(names, side, path, factor, block, a, b, length, unknown, owner, weight_owner)
+            elif turned_side >= 0:
+                _lead(names, turned_side, turned_path, factor, turned, a_turned, b_turned, length, unknown, owner.T, weight_owner.T)
 
 
 @njit(cache=True, nogil=True)
@@ -85,55 +87,48 @@ def _meet(names, labels, settled, factor, block):
 
 @njit(cache=True, nogil=True)
 def _find_path(names, labels, block):
-    """How many pixels of each row of a block lie left of its seam, the last number being the position in ``names`` of their photo.
+    """Which photo lies left of a block's seam, by its position in ``names``, and how many pixels of each row do.
 
-    Of length 0 where the seam turns back, or leads from column to column.
+    -1, and no rows, where the seam cannot be told by that: it turns back, or no row has pixels of both.
     """
     top, left, bottom, right = block
-    path, side = np.empty(bottom - top + 1, np.int64), -1
+    path, side = np.empty(bottom - top, np.int64), -1
     for i in range(bottom - top):
-        first = labels[top + i, left]
-        at = -1
+        first, at = labels[top + i, left], -1
         for j in range(right - left):
             here = labels[top + i, left + j]
             if here != names[0] and here != names[1]:
-                return path[:0]
+                return -1, path[:0]
             if at < 0 and here != first:
                 at = j
             elif at >= 0 and here == first:
-                return path[:0]
-        mine = 0 if first == names[0] else 1
+                return -1, path[:0]
         if at >= 0:
+            mine = 0 if first == names[0] else 1
             if side == 1 - mine:
-                return path[:0]
+                return -1, path[:0]
             side = mine
         path[i] = at
     if side < 0:
-        return path[:0]
+        return -1, path[:0]
     for i in range(bottom - top):
         if path[i] < 0:
             path[i] = right - left if labels[top + i, left] == names[side] else 0
-    path[bottom - top] = side
-    return path
+    return side, path
 
 
 @njit(cache=True, nogil=True)
 def _length(path, block):
-    """In how many rows of a block a seam lies between pixels; -1 for none."""
-    if path.shape[0] == 0:
-        return -1
+    """In how many rows of a block a seam lies between pixels."""
     count = 0
-    for i in range(path.shape[0] - 1):
-        count += 0 < path[i] < block[3] - block[1]
+    for at in path:
+        count += 0 < at < block[3] - block[1]
     return count
 
 
 @njit(cache=True, nogil=True)
-def _lead(names, path, reach, block, a, b, length, unknown, owner, weight_owner):
+def _lead(names, side, path, reach, block, a, b, length, unknown, owner, weight_owner):
     """Lead a block's seam from row to row, and hand over the pixels between where it was and where it is."""
-    if path.shape[0] == 0:
-        return
-    side, path = path[-1], path[:-1]
     left_name, right_name, left, right = (names[0], names[1], a, b) if side == 0 else (names[1], names[0], b, a)
     low, high = path.copy(), path.copy()
     x, width = block[1], block[3] - block[1]
@@ -181,18 +176,20 @@ def _cheapest(low, high, block, a, b, length, unknown):
             now[s] += length + off[i % 2, s - 1] + off[i % 2, s]
     path[height - 1] = low[height - 1]
     for i in range(height - 1, 0, -1):
-        path[i - 1] = came[i, path[i]]
+        path[i - 1] = min(max(came[i, path[i]], low[i - 1]), high[i - 1])
     return path
 
 
 @njit(cache=True, nogil=True)
 def _off(a, b, unknown, y, x):
-    """How far the photos' colours differ at a pixel of the tile."""
+    """How far the photos' colours differ at a pixel of the tile, at most ``unknown``."""
     if not (_has(a, y, x) and _has(b, y, x)):
         return unknown
     first, second = a.pixels[y - a.top, x - a.left], b.pixels[y - b.top, x - b.left]
     red, green, blue = first[0] - second[0], first[1] - second[1], first[2] - second[2]
-    return math.sqrt(red * red + green * green + blue * blue)
+    off = math.sqrt(red * red + green * green + blue * blue)
+    # So written that what is no number, or has no finite square, counts as unknown too.
+    return off if off < unknown else unknown
 
 
 @njit(cache=True, nogil=True)

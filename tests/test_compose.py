@@ -22,6 +22,7 @@ from compositor.encoding import decode_srgb, encode_srgb, flatten_highlights, re
 from compositor.errors import LimitError, RegistrationFileError
 from compositor.geometry.projections import PROJECTIONS, canvas_directions
 from compositor.geometry.views import ray_directions, see
+from compositor.images import with_wishes
 from compositor.options import ComposeOptions
 from compositor.photometry import Photometry, falloff
 from compositor.registration import Registration
@@ -77,8 +78,13 @@ def row(count=4, step=22.0, **changes):
     return Registration("rotation", tuple(eyes))
 
 
-def full_turn(count=8):
-    return Registration("rotation", tuple(camera(f"photo {k}", 360 / count * k + 3, (-1) ** k, focal=110.0) for k in range(count)))
+def full_turn(count=8, start=3):
+    return Registration("rotation", tuple(camera(f"photo {k}", 360 / count * k + start, (-1) ** k, focal=110.0) for k in range(count)))
+
+
+def turn_cut_at_a_seam():
+    """All around, two photos meeting where the canvas wraps."""
+    return full_turn(start=22.5)
 
 
 def compose(registration, photos=None, *, dtype=np.uint8, **options):
@@ -294,15 +300,15 @@ def test_neither_tiles_nor_threads_change_a_bit(generator, make, dtype, blend):
         np.testing.assert_array_equal(np.asarray(on_disk), pixels)
 
 
-@pytest.mark.parametrize(("make", "factor"), [(row, 8), (full_turn, 8)])
-@pytest.mark.parametrize("blend", ["multiband", "none"])
+@pytest.mark.parametrize(("make", "factor"), [(row, 2), (row, 4), (row, 8), (turn_cut_at_a_seam, 8)])
+@pytest.mark.parametrize("blend", ["multiband", "none", "poisson"])
 def test_seams_led_at_full_size_do_not_depend_on_tiles(generator, monkeypatch, make, factor, blend):
     monkeypatch.setitem(make_plan.__globals__, "plan_reduction", lambda *_: factor)
     registration = make()
     registration = Registration(
         "rotation", tuple(dataclasses.replace(e, size=(320, 240), focal=2 * e.focal, center=(159.5, 119.5)) for e in registration.cameras)
     )
-    # Half a pixel of noise is averaged out on the reduced canvas, but not at full size.
+    # Noise from pixel to pixel is averaged out on the reduced canvas, but not at full size.
     photos = []
     for eye in registration.cameras:
         pixels = shoot(eye, np.float32).full().pixels
@@ -319,6 +325,31 @@ def test_seams_led_at_full_size_do_not_depend_on_tiles(generator, monkeypatch, m
     monkeypatch.setitem(render.__globals__, "lead_seams", lambda *_: None)
     _, planned = rendered(registration, photos, options, 10_000, 1, light)
     assert 0.001 < (planned != owner).mean() < 0.1
+    assert make is row or (planned != owner)[:, np.r_[-4 * factor : 4 * factor]].any()
+
+
+def planned(registration, photos, **options):
+    """A plan whose reduced canvas is an eighth."""
+    options = ComposeOptions(projection="spherical", **options)
+    with ThreadPoolExecutor(1) as pool:
+        return make_plan(registration, photos, plan_canvas(registration, options), options, pool, lambda *_: None)
+
+
+def test_seams_stay_where_somebody_decided_about_them(monkeypatch):
+    monkeypatch.setitem(make_plan.__globals__, "plan_reduction", lambda *_: 8)
+    registration = row(size=(320, 240), focal=300.0)
+    photos = [shoot(eye) for eye in registration.cameras]
+    assert not planned(registration, photos).settled.any()
+    assert planned(registration, photos, seams="voronoi").settled.all()
+    assert planned(registration, photos, blend="feather").settled.all()
+    wish = np.zeros((240, 320), np.uint8)
+    wish[100:140, 100:140] = 255
+    (wishing,) = with_wishes(photos[1:2], {photos[1].name: wish})
+    asked = planned(registration, [photos[0], wishing, *photos[2:]])
+    assert 0 < asked.settled.mean() < 0.1
+    assert (asked.labels[asked.settled] == 1).all()
+    monkeypatch.setitem(make_plan.__globals__, "plan_reduction", lambda *_: 1)
+    assert planned(registration, photos).settled.all()  # they were found at full size
 
 
 @pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])

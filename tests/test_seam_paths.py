@@ -129,14 +129,39 @@ def test_what_must_stay_stays(generator):
     after = led(owner, a, b, settled=settled)
     assert (after[:BLOCK] != owner[:BLOCK]).any()
     np.testing.assert_array_equal(after[BLOCK:], owner[BLOCK:])
-    # A third photo in a block, one that is not there at all, a seam that turns back, and an island.
-    third = owner.copy()
-    third[:, 28:] = 2
-    np.testing.assert_array_equal(led(third, a, b), third)
-    np.testing.assert_array_equal(led(owner, a, b, names=(0, 2)), owner)
-    back = owner.copy()
-    back[5:12, 18:22], back[20:25, 20:23] = 1, 1
-    np.testing.assert_array_equal(led(back, a, b), back)
+
+
+def third_photo(owner):
+    owner[:, 28:] = 2
+
+
+def island(owner):
+    owner[5:12, 18:22] = owner[20:25, 20:23] = 1
+
+
+@pytest.mark.parametrize("disturb", [third_photo, island])
+def test_blocks_without_a_single_seam_of_two_photos_stay(generator, disturb):
+    h, w = 2 * BLOCK, 3 * BLOCK
+    owner = straight(h, w, 24)
+    disturb(owner)
+    np.testing.assert_array_equal(led(owner, *patched(generator, h, w)), owner)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_values_without_a_finite_difference_are_as_dear_as_unknown_ones(generator, value):
+    """In the middle, and beside the rim, where a seam that leaves at the side must still end."""
+    rows, _ = np.indices((BLOCK, BLOCK))
+    for owner in (straight(BLOCK, BLOCK, 8), np.where(np.arange(BLOCK) < np.where(rows < 8, 4, 12), 0, 1).astype(np.int16)):
+        a, b = patched(generator, BLOCK, BLOCK)
+        a[7] = value
+        a[3, 2:9] = value
+        after = led(owner, a, b)
+        assert set(np.unique(after)) <= {0, 1}
+        for rim in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+            np.testing.assert_array_equal(after[rim], owner[rim])
+        lost = ~np.isfinite(np.where(np.abs(a) < 1e19, a, np.inf)).all(-1)
+        clean = np.where(lost[..., None], b + 1, a).astype(np.float32)  # farther off than unknown, which counts as that
+        np.testing.assert_array_equal(after, led(owner, clean, b))
 
 
 def test_a_photo_gets_no_pixel_that_it_has_not(generator):

@@ -198,8 +198,10 @@ def test_a_guest_whom_two_other_photos_do_not_show_is_left_out(generator, wraps)
     guest = (slice(20, 34), (corners[1] + 45 + np.arange(14)) % 160)
     if not wraps:  # where the canvas wraps a seam happens to leave him out anyway
         assert (find_seams(photos, size, wraps=wraps, method="graphcut")[guest] == 1).any()
-    voted = vote_out_guests(photos, Canvas("cylindrical" if wraps else "plane", 1.0, 0.0, 0.0, size, wraps))
+    voted, guests = vote_out_guests(photos, Canvas("cylindrical" if wraps else "plane", 1.0, 0.0, 0.0, size, wraps))
     assert not (find_seams(voted, size, wraps=wraps, method="graphcut")[guest] == 1).any()
+    assert guests[guest].all()
+    assert guests.sum() < 20 * 20  # with the rim that blurring gave him
     assert voted[1].reluctance[20:34, 45:59].min() > 0
     assert voted[1].reluctance[:10].max() == 0
     assert voted[0].reluctance is None
@@ -210,7 +212,9 @@ def test_two_photos_that_disagree_outvote_nobody(generator):
     scene = scenery(generator, 60, 160)
     photos = [Warped(scene[:, x : x + 100].copy(), np.ones((60, 100), bool), (x, 0)) for x in (0, 60)]
     photos[1] = with_guest(photos[1], 10, 20)
-    assert [photo.reluctance for photo in vote_out_guests(photos, Canvas("plane", 1.0, 0.0, 0.0, (160, 60)))] == [None, None]
+    voted, guests = vote_out_guests(photos, Canvas("plane", 1.0, 0.0, 0.0, (160, 60)))
+    assert [photo.reluctance for photo in voted] == [None, None]
+    assert not guests.any()
 
 
 class Plain:

@@ -33,7 +33,7 @@ RELUCTANCE = 0.5
 """Cost of a pixel of guest: two of them outweigh the dearest pixel of seam."""
 
 
-def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> list[Warped]:
+def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> tuple[list[Warped], NDArray[np.bool_]]:
     """Photos that are reluctant to show what the others that show the place agree is not there.
 
     Parameters
@@ -45,8 +45,10 @@ def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> list[Warped]:
 
     Returns
     -------
-    list of Warped
+    voted : list of Warped
         With ``reluctance`` where any photo is outvoted.
+    guests : (H, W) bool
+        Where on the canvas one is.
     """
     width, height = canvas.size
     supporters = [np.zeros(photo.mask.shape, np.uint16) for photo in warped]
@@ -61,7 +63,13 @@ def vote_out_guests(warped: Sequence[Warped], canvas: Canvas) -> list[Warped]:
     most = np.zeros((height, width), np.uint16)
     for photo, votes in zip(warped, supporters, strict=True):
         raise_at(most, np.where(photo.mask, votes, 0), frame_of(photo), canvas.wraps)
-    return [_reluctant(photo, votes, gather(most, frame_of(photo), canvas.wraps)) for photo, votes in zip(warped, supporters, strict=True)]
+    voted, guests = [], np.zeros((height, width), np.bool_)
+    for photo, votes in zip(warped, supporters, strict=True):
+        box = frame_of(photo)
+        own = _guests(photo, votes, gather(most, box, canvas.wraps))
+        raise_at(guests, own, box, canvas.wraps)
+        voted.append(_reluctant(photo, own))
+    return voted, guests
 
 
 def _blurred(photo: Warped) -> NDArray[np.float32]:
@@ -72,14 +80,18 @@ def _blurred(photo: Warped) -> NDArray[np.float32]:
     return np.asarray(colours / np.maximum(share, 1e-3)[..., None], np.float32)
 
 
-def _reluctant(photo: Warped, votes: NDArray[np.uint16], most: NDArray[np.uint16]) -> Warped:
-    """A photo that is reluctant where it has fewer supporters than another photo at the same place."""
+def _guests(photo: Warped, votes: NDArray[np.uint16], most: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Where a photo has fewer supporters than another one at the same place, but for thin edges."""
     outvoted = (photo.mask & (votes < most)).astype(np.uint8)
-    guests = cv2.morphologyEx(outvoted, cv2.MORPH_OPEN, np.ones((THIN, THIN), np.uint8))
+    return np.asarray(cv2.morphologyEx(outvoted, cv2.MORPH_OPEN, np.ones((THIN, THIN), np.uint8)) > 0)
+
+
+def _reluctant(photo: Warped, guests: NDArray[np.bool_]) -> Warped:
+    """A photo that is reluctant to show its guests."""
     if not guests.any():
         return photo
     # Never where the photo is as well supported as any other but for a guest's surroundings: those only lean.
-    around = cv2.dilate(guests, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (AROUND, AROUND)))
-    reluctance = np.float32(RELUCTANCE) * np.where(guests > 0, np.float32(1), np.float32(0.25) * around)
+    around = cv2.dilate(guests.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (AROUND, AROUND)))
+    reluctance = np.float32(RELUCTANCE) * np.where(guests, np.float32(1), np.float32(0.25) * around)
     own = 0 if photo.reluctance is None else photo.reluctance
     return dataclasses.replace(photo, reluctance=np.asarray(own + reluctance, np.float32))

@@ -18,7 +18,7 @@ from compositor.compose.layers import Refine
 from compositor.compose.opened import needed_whole
 from compositor.compose.small import plan_box
 from compositor.compose.surroundings import MOST_BYTES, MOST_OPEN, most_kept
-from compositor.compose.tiles import MARGIN, tile_side
+from compositor.compose.tiles import BLOCK, MARGIN, tile_side
 from compositor.compose.warp import Box
 from compositor.compose.windows import LARGEST
 from compositor.errors import LimitError
@@ -136,7 +136,9 @@ def estimate_memory(
     workers = options.threads or os.cpu_count() or 1
     # Its pieces, the source pixels, picture, pyramids or sums.
     side = tile_side(factor)
-    tile = (side + 2 * MARGIN * factor) ** 2 * (96 if options.blend == "feather" else 80)
+    margins = 2 * MARGIN * factor
+    # Where the canvas wraps, tiles at its edges hold narrow blocks besides.
+    tile = (side + margins) * (side + margins + 2 * BLOCK * factor * canvas.wraps) * (96 if options.blend == "feather" else 80)
     # Those of the tiles at work come on top of those that are held for tiles to come, and one is being decoded.
     # Those that were decoded early begin first along the line on which tiles advance: while one waits for its tiles only such are open.
     whole = sum(needed_whole(camera, canvas) for camera in registration.cameras)

@@ -19,7 +19,8 @@ Bools = NDArray[np.bool_]
 UNSURE = 2
 """Reduced pixels by which the reduced outline of a photo may differ from its outline at full size."""
 REACH = 6
-"""Reduced pixels around a photo's labels where the full size needs it: fine bands reach 4, interpolated labels 1, seams move by 1."""
+"""Reduced pixels around a photo's labels where the full size needs it, none to spare: fine bands reach 4, interpolated labels 1, and seams
+move by 1."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -125,13 +125,14 @@ def make_plan(
     # Where light is not matched, photos differ everywhere: how far does not tell what burning lost.
     if options.seams == "graphcut" and matched:
         graded = weigh_pixels(warped, graded, photometry, reduced, pool, ends=full_scale(photos[0].dtype) > 1)
-    warped = graded
+    warped, led = graded, factor > 1 and options.seams == "graphcut" and options.blend != "feather"
+    settled = np.full((height, width), not led)
     if options.deghost:
         from compositor.compose.ghosts import vote_out_guests
 
-        warped = vote_out_guests(warped, reduced)
-    led = factor > 1 and options.seams == "graphcut" and options.blend != "feather"
-    to_cut, settled = warped, np.full((height, width), not led)
+        warped, guests = vote_out_guests(warped, reduced)
+        settled |= guests
+    to_cut = warped
     if wishes := _wishes(registration, photos, sheet, pool):
         from compositor.compose.wishes import grant_wishes
 

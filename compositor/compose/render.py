@@ -23,7 +23,7 @@ from compositor.compose.opened import Opened, open_for
 from compositor.compose.plan import Plan
 from compositor.compose.shelf import Shelf
 from compositor.compose.strips import seam_strips
-from compositor.compose.tiles import MARGIN, Tile, block_starts, cut_tiles, in_order
+from compositor.compose.tiles import BLOCK, Tile, block_starts, cut_tiles, in_order
 from compositor.compose.warp import Box, Sheet, draw, locate
 from compositor.encoding import full_scale
 from compositor.kernels.seam_costs import UNKNOWN
@@ -231,8 +231,8 @@ def _lead_seams(
 ) -> None:
     """Lead the seams in a tile where they cost least at full size."""
     canvas, factor = job.plan.canvas, job.plan.factor
-    rows = block_starts(outer.top, outer.bottom, canvas.size[1], MARGIN * factor, wraps=False)
-    columns = block_starts(outer.left, outer.right, canvas.size[0], MARGIN * factor, wraps=canvas.wraps)
+    rows = block_starts(outer.top, outer.bottom, canvas.size[1], BLOCK * factor, wraps=False)
+    columns = block_starts(outer.left, outer.right, canvas.size[0], BLOCK * factor, wraps=canvas.wraps)
     white = full_scale(job.pixels.dtype)
     length, unknown = np.float32(LENGTH * white), np.float32(UNKNOWN * white)
     drawn = {k: Drawn(piece.pixels, piece.valid, piece.box.top - outer.top, piece.box.left - outer.left) for k, piece in pieces.items()}

@@ -16,12 +16,14 @@ from compositor.compose.needs import Need
 from compositor.compose.plan import Plan
 from compositor.compose.warp import Box
 
-__all__ = ["MARGIN", "Tile", "block_starts", "cut_tiles", "in_order", "tile_side"]
+__all__ = ["BLOCK", "MARGIN", "Tile", "block_starts", "cut_tiles", "in_order", "tile_side"]
 
 LEAST, MARGINS = 512, 8
 """Sides of a tile: so many canvas pixels at least, and at least so many times the margin around it."""
 MARGIN = 4
-"""Reduced pixels that fine bands reach beyond a tile, and the side of a block."""
+"""Reduced pixels that fine bands reach beyond a tile."""
+BLOCK = MARGIN
+"""Side of a block, reduced pixels: the margin holds whole blocks."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,9 +65,9 @@ def cut_tiles(plan: Plan, side: int | None = None) -> list[Tile]:
         Those that some photo may reach.
     """
     factor, (width, height) = plan.factor, plan.canvas.size
-    block = MARGIN * factor
+    block = BLOCK * factor
     side = -(-(side or tile_side(factor)) // block) * block
-    margin = block if plan.bands > 0 else 0
+    margin = MARGIN * factor if plan.bands > 0 else 0
     tiles = []
     for top in range(0, height, side):
         for left in range(0, width, side):
@@ -115,7 +117,7 @@ def block_starts(start: int, end: int, size: int, side: int, *, wraps: bool) -> 
 
 def _whole_turn(grown: Box, plan: Plan) -> Box:
     """A tile's outer box on a canvas that wraps, wide enough to hold whole blocks."""
-    block, (width, height) = MARGIN * plan.factor, plan.canvas.size
+    block, (width, height) = BLOCK * plan.factor, plan.canvas.size
     left, right = grown.left % width, grown.right % width
     left = grown.left - left % block
     right = grown.right + min(-right % block, -right % width)
