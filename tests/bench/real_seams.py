@@ -31,7 +31,7 @@ import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from room import photograph, step_forward, tiled
+from room import photograph_room
 from scenes import photos_in
 from tables import print_heading, print_row
 
@@ -138,16 +138,6 @@ def cells(sets: Sequence[Seams]) -> list[str]:
     shares = [f"{worse.mean():.4f}", f"{(more > MUCH).mean():.4f}"]
     sharpness = f"{energies[1] / energies[0]:.3f}", " / ".join(f"{energy / energies[2]:.3f}" for energy in energies[:2])
     return [str(len(before)), f"{visible.mean():.3f}", f"{improved:.3f}", *means, *shares, *sharpness]
-
-
-def photograph_room(folder: Path, seed: int) -> Path:
-    """Three photos of a room, whose nearer parts lie elsewhere in each."""
-    generator, texture = np.random.default_rng(seed), tiled()
-    folder.mkdir(parents=True)
-    for camera, position, gain in zip(*step_forward(3, step=(0.01, 0.0, 0.05)), (1.0, 0.9, 1.08), strict=True):
-        pixels = photograph(camera, position, texture) * gain + generator.normal(0, 1.5, (*camera.size[::-1], 3))
-        write_image(folder / camera.name, np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
-    return folder
 
 
 def read_seams(before: Panorama, after: Panorama, photos: Sequence[str]) -> Seams | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from compositor.datasets.synthesize import look_around
 from compositor.geometry.views import ray_directions, see
+from compositor.images import write_image
 from compositor.types import Camera
 
 Floats = NDArray[np.float64]
@@ -82,3 +84,13 @@ def joints(camera: Camera, position: Floats) -> list[Floats]:
                 seen, visible = see(camera, along - position)
                 lines.append(seen[visible])
     return [line for line in lines if len(line) > 100]
+
+
+def photograph_room(folder: Path, seed: int) -> Path:
+    """Three photos of a room, whose nearer parts lie elsewhere in each."""
+    generator, texture = np.random.default_rng(seed), tiled()
+    folder.mkdir(parents=True)
+    for camera, position, gain in zip(*step_forward(3, step=(0.01, 0.0, 0.05)), (1.0, 0.9, 1.08), strict=True):
+        pixels = photograph(camera, position, texture) * gain + generator.normal(0, 1.5, (*camera.size[::-1], 3))
+        write_image(folder / camera.name, np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    return folder
