@@ -171,6 +171,7 @@ def test_other_formats_with_flipped_bytes_never_raise_anything_else(tmp_path, ki
 @pytest.mark.parametrize("kind", ["jpg", *FORMATS])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(changes=[(10, 173)])
+@example(changes=[(39, 4), (194, 9)])
 @given(changes=st.lists(st.tuples(st.integers(0, 399), st.integers(0, 255)), min_size=1, max_size=8))
 def test_any_damage_to_a_header_is_a_read_error_or_none(tmp_path, kind, changes):
     damaged = bytearray(jpeg() if kind == "jpg" else FORMATS[kind])

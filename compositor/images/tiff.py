@@ -60,7 +60,8 @@ def read_tiff_header(file: BinaryIO, length: int) -> Header:
 
     file.seek(0)
     try:
-        with tifffile.TiffFile(file) as tiff:
+        # Of damaged tags differences are taken that no number of their kind holds.
+        with np.errstate(over="ignore"), tifffile.TiffFile(file) as tiff:
             page = first_page(tiff, length)
             icc = page.iccprofile
             remark = f"only the first of its {len(tiff.pages)} pictures is used" if len(tiff.pages) > 1 else ""
@@ -105,7 +106,7 @@ def decode_tiff(content: bytes, shrink: int) -> Samples:
     import tifffile
 
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        with np.errstate(over="ignore"), tifffile.TiffFile(io.BytesIO(content)) as tiff:
             page = first_page(tiff, len(content))
             stored = page.asarray()
             if page.axes.startswith("S"):
