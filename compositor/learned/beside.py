@@ -1,4 +1,4 @@
-"""How alike pictures are to one picture: whole beside whole, or also parts of one beside the whole of the other.
+"""How alike pictures are to one picture: parts of one beside the whole of the other, or only whole beside whole.
 
 Whole pictures of one place look less and less alike the farther one lens zooms in. A part of the wider one then shows what the other shows:
 the details of parts are told beside those of the whole, and of all that are put beside the other picture the most alike ones count (late
@@ -34,12 +34,12 @@ class Beside:
         Put parts beside wholes, too.
     """
 
-    def __init__(self, picture: Picture, encoder: Encoder, *, zoom: bool = False) -> None:
+    def __init__(self, picture: Picture, encoder: Encoder, *, zoom: bool = True) -> None:
         self.encoder, self.zoom = encoder, zoom
         self.wanted = tell_closely(picture, encoder) if zoom else encoder([picture])
 
     def __call__(self, pictures: Iterable[Picture]) -> Floats:
-        """Likenesses, (n, 1): 1 for an equal picture; with parts less, for they are unlike the whole, and little without details."""
+        """Likenesses, (n, 1): 1 for an equal picture."""
         if self.zoom:
             told = [[likeness(self.wanted, tell_closely(picture, self.encoder))] for picture in pictures]
             return np.array(told, np.float32).reshape(-1, 1)
@@ -63,17 +63,20 @@ def tell_closely(picture: Picture, encoder: Encoder) -> Floats:
     words, rest = OVERLAP["words"], sum(weight for name, weight in OVERLAP.items() if name != "words")
     if encoder.words is None:
         return alone.repeat(len(shares), axis=0)
-    told = [np.sqrt(rest) * alone.repeat(len(shares), axis=0), np.sqrt(words) * encoder.words.describe_parts(pixels, shares)]
-    return np.asarray(np.concatenate(told, axis=-1), np.float32)  # a part without details is like nothing: its row stays short
+    told = np.concatenate(
+        [np.sqrt(rest) * alone.repeat(len(shares), axis=0), np.sqrt(words) * encoder.words.describe_parts(pixels, shares)], -1
+    )
+    told[0] /= np.linalg.norm(told[0])  # the whole is told as ever; a part without details is like nothing, its row stays short
+    return np.asarray(told, np.float32)
 
 
 def likeness(one: Floats, other: Floats) -> float:
-    """The mean of how alike two pictures are and of how alike a part of one and the whole of the other are at best.
+    """The mean of how alike two pictures are and of how alike the whole or a part of one and the whole of the other are at best.
 
     Parameters
     ----------
     one, other : (1 + k, d) float32
         What ``tell_closely`` told of each.
     """
-    at_best = max(float((one[1:] @ other[0]).max()), float((other[1:] @ one[0]).max()))
+    at_best = max(float((one @ other[0]).max()), float((other @ one[0]).max()))
     return (float(one[0] @ other[0]) + at_best) / 2

@@ -62,7 +62,7 @@ class SimilarOptions(Options):
     """How photos are found that show the same."""
 
     count: int = option(5, "How many to tell.", low=1, short="n")
-    zoom: bool = option(False, "Look for each photo in parts of the other, too, as if a longer lens saw it.")
+    zoom: bool = option(True, "Look for each photo in parts of the other, too, as if a longer lens saw it.")
     weights: str = option("", "The encoder's, a .safetensors file; by default those that ship.")
     device: DeviceMethod = option("auto", "Where a network computes; auto takes a GPU where there is one.")
 

@@ -68,7 +68,7 @@ def encoder(folders: tuple[Path, ...], weights: str | None) -> None:
     took = (time.process_time() - began) / len(closely) * 1000
     alike = np.array([[likeness(one, other) for other in closely] for one in closely])
     figures = (f"{figure:.4f}" for figure in judge(alike, overlap, np.array(scenes)))
-    print_row("colour and words, and parts beside wholes", *figures, f"{took:.1f}")
+    print_row("similar: parts beside wholes, too", *figures, f"{took:.1f}")
 
 
 def read_scenes(folders: tuple[Path, ...], learned: set[str]) -> tuple[list[np.ndarray], list[str]]:
