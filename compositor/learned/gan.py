@@ -27,7 +27,7 @@ from compositor.errors import OptionError
 from compositor.learned.average import follow
 from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels
 from compositor.learned.collection import Collection
-from compositor.learned.device import choose_device
+from compositor.learned.device import choose_device, computing_in
 from compositor.learned.learner import rise_and_fall, seeded
 from compositor.learned.making import MakerLearner, PictureMaker
 from compositor.learned.processes import average_gradients
@@ -216,7 +216,9 @@ class GanTraining(MakerLearner):
         """
         made = made.requires_grad_()
         both, labelled = torch.cat([real, made]).contiguous(memory_format=torch.channels_last), torch.cat([labels, labels])
-        better = torch.sub(*self.judge(both, labelled).chunk(2))
+        with computing_in(self.options.precision, self.device):
+            scores = self.judge(both, labelled)
+        better = torch.sub(*scores.float().chunk(2))
         loss = functional.softplus(-better).mean()
 
         def backward() -> None:
@@ -232,7 +234,7 @@ class GanTraining(MakerLearner):
         return told, slope * -better.clamp(-STEEPEST, STEEPEST).exp()[:, None, None, None]
 
     def _hold(self, pictures: Tensor, labels: Tensor) -> None:
-        """Add to the judge's gradients what holds its slope down."""
+        """Add to the judge's gradients what holds its slope down; slopes of slopes need all their digits."""
         pictures = pictures.requires_grad_()
         (slope,) = torch.autograd.grad(self.judge(pictures, labels).sum(), pictures, create_graph=True)
         (EVERY * self.options.slope * slope.square().sum((1, 2, 3)).mean()).backward()  # half of each kind's mean, of two kinds
@@ -240,7 +242,8 @@ class GanTraining(MakerLearner):
     def _make(self, count: int, labels: Tensor, draws: torch.Generator) -> Tensor:
         """Pictures of random numbers."""
         numbers = torch.randn((count, self.shape.numbers), generator=draws).to(self.device)
-        return torch.as_tensor(self.generator(numbers, labels))
+        with computing_in(self.options.precision, self.device):
+            return torch.as_tensor(self.generator(numbers, labels)).float()
 
     def _learn(self, optimizer: torch.optim.Optimizer, network: nn.Module, backward: Callable[[], None]) -> None:
         """One step down the gradients that ``backward`` adds."""

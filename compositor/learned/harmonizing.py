@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from compositor.learned.clues import Clues, gather_clues
+from compositor.learned.device import computing_in
 from compositor.learned.flaws import Flaws
 from compositor.learned.harmony import HarmonyNetwork, Seen
 from compositor.learned.learner import NetworkLearner, Results, seeded
@@ -150,9 +151,10 @@ class HarmonizerTraining(NetworkLearner[Lesson]):
 
     def step(self, iteration: int, lesson: Lesson) -> dict[str, float]:
         """Learn from a lesson; the loss, in dB."""
-        with seeded(self.options.seed + iteration):  # what is dropped depends on the step alone, so that training resumes exactly
+        # What is dropped depends on the step alone, so that training resumes exactly.
+        with seeded(self.options.seed + iteration), computing_in(self.options.precision, self.device):
             tone = self.network(lesson.seen)
-        error = ((apply_tone(tone, lesson.seen.object) - lesson.truth) ** 2).mean((1, 2))
+        error = ((apply_tone(tone.float(), lesson.seen.object) - lesson.truth) ** 2).mean((1, 2))
         loss = torch.log10(error + BLIND**2).mean()
         self.learn(iteration, loss)
         return {"loss_db": 10 * float(loss.detach())}

@@ -22,6 +22,7 @@ from compositor.datasets.augment import generator_of
 from compositor.errors import OptionError
 from compositor.images.files import printable
 from compositor.learned.batches import sheet
+from compositor.learned.device import computing_in
 from compositor.learned.folders import read_entries
 from compositor.learned.learner import NetworkLearner, Record, Results, seeded
 from compositor.learned.likeness import RandomFeatures, Shown, apart, partners, resized, smooth
@@ -177,7 +178,9 @@ class PainterTraining(NetworkLearner[Lesson]):
 
     def step(self, iteration: int, lesson: Lesson) -> dict[str, float]:
         """Learn from parts of photos; the losses."""
-        painted = self.network(lesson.colored)
+        with computing_in(self.options.precision, self.device):
+            painted = self.network(lesson.colored)
+        painted = painted.float()
         style = self._far(painted, lesson.draws)
         loss = Shown(lesson.colored, lesson.colored, self.options.detail).added(style, painted)
         self.learn(iteration, loss)

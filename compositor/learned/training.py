@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from compositor.learned.critic import Critic, critic_loss, separation
+from compositor.learned.device import computing_in
 from compositor.learned.examples import Examples, make_examples
 from compositor.learned.learner import NetworkLearner, Results, seeded
 from compositor.learned.losses import gradient_errors, local_loss, ring_errors, tone_loss
@@ -87,9 +88,11 @@ class Training(NetworkLearner[Examples]):
         """Learn from examples; the losses."""
         options = self.options
         self.optimizer.zero_grad()
-        refined = self.network.local(examples.strip)
+        with computing_in(self.options.precision, self.device):
+            refined, correction = self.network.local(examples.strip), self.network.tone(*examples.low)
+        refined = refined.float()
         seen = refined.detach().requires_grad_()
-        local, tone = local_loss(seen, examples), tone_loss(self.network.tone(*examples.low), examples)
+        local, tone = local_loss(seen, examples), tone_loss(correction.float(), examples)
         (pull,) = torch.autograd.grad(local, seen)
         losses = {"local": float(local.detach()), "tone": float(tone.detach())}
         if options.adversarial and iteration >= CRITIC_FROM * options.iterations:
@@ -119,7 +122,9 @@ class Training(NetworkLearner[Examples]):
         self.critic_optimizer.zero_grad()
         loss = torch.zeros(())
         if rows.any():
-            loss = critic_loss(self.critic(examples.truth[rows], distance[rows]), self.critic(fake[rows], distance[rows]))
+            with computing_in(self.options.precision, self.device):
+                real, made = (self.critic(pixels[rows], distance[rows]) for pixels in (examples.truth, fake))
+            loss = critic_loss(real.float(), made.float())
             loss.backward()
         if average_gradients(self.critic.parameters()):
             self.critic_optimizer.step()
@@ -128,7 +133,9 @@ class Training(NetworkLearner[Examples]):
     def _critics_pull(self, examples: Examples, pull: Tensor, seen: Tensor) -> Tensor:
         """The gradient of the critic's score at the refined pixels, scaled to its share of the truth's."""
         self.critic.requires_grad_(False)
-        (own,) = torch.autograd.grad(-self.critic(seen, examples.strip.distance).mean(), seen)
+        with computing_in(self.options.precision, self.device):
+            scores = self.critic(seen, examples.strip.distance)
+        (own,) = torch.autograd.grad(-scores.float().mean(), seen)
         self.critic.requires_grad_(True)
         own = own * (examples.strip.window > 0)
         return own * (self.options.adversarial * pull.norm() / own.norm().clamp(min=1e-12))

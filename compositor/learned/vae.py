@@ -24,7 +24,7 @@ from torch.nn import functional
 from compositor.errors import OptionError
 from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor, growing
 from compositor.learned.collection import Collection
-from compositor.learned.device import choose_device
+from compositor.learned.device import choose_device, computing_in
 from compositor.learned.learner import NetworkLearner, seeded
 from compositor.learned.making import MakerLearner, PictureMaker
 from compositor.learned.weights import fitting, read_weights
@@ -134,9 +134,11 @@ class VaeTraining(MakerLearner, NetworkLearner[Batch]):
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
         """Learn from pictures; the losses."""
         options, pictures = self.options, batch.pictures
-        mean, variance = self.network.encode(pictures)
-        noise = torch.randn(mean.shape, generator=batch.draws).to(mean)
-        error = functional.mse_loss(self.network.decode(mean + noise * (variance / 2).exp()), pictures)
+        with computing_in(options.precision, self.device):
+            mean, variance = (told.float() for told in self.network.encode(pictures))
+            noise = torch.randn(mean.shape, generator=batch.draws).to(mean)
+            given_back = self.network.decode(mean + noise * (variance / 2).exp())
+        error = functional.mse_loss(given_back.float(), pictures)
         told = 0.5 * (mean.square() + variance.exp() - 1 - variance).mean(0)  # nats of each number
         # The likelihood of a picture's values where their variance is the error that was made.
         likelihood = 0.5 * pictures[0].numel() * error.clamp(min=1e-6).log()

@@ -33,6 +33,7 @@ class LearnOptions(RunOptions):
     iterations: int = option(4000, "Steps of training; how long one takes is shown while training.", low=1)
     report_every: int = option(200, "Steps between reports; each measures on what is never learned from and saves a checkpoint.", low=1)
     device: DeviceMethod = option("auto", "Where to compute; auto takes a GPU where there is one.")
+    precision: LearnPrecision = option("float32", "What is costly is computed in this; bfloat16 is faster on recent GPUs and some CPUs.")
     threads: int = option(
         0, "Threads; 0 means one per core. On a CPU half of them make examples; the weights depend on the others' number.", low=0, high=1024
     )
@@ -65,7 +66,6 @@ class EncoderOptions(LearnOptions):
         "to tell what it shows, for learning from few labels.",
     )
     rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
-    precision: LearnPrecision = option("float32", "What is costly is computed in this; bfloat16 is faster on recent GPUs and some CPUs.")
     measured: int = option(256, "Pairs that reports are measured on.", low=2, high=65_536)
 
 
@@ -147,4 +147,3 @@ class ClassifierOptions(LearnOptions):
     encoder: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
     rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
     patience: int = option(8, "Reports without anything better after which the training ends.", low=1)
-    precision: LearnPrecision = option("float32", "What is costly is computed in this; bfloat16 is faster on recent GPUs and some CPUs.")
