@@ -22,7 +22,7 @@ from compositor.learned import Classifier, train_classifier
 from compositor.learned.judgement import calibration_error, confusion, draw_confusion, fit_temperature, probabilities, report_by_class
 from compositor.learned.labelled import Labelled
 from compositor.learned.outlines import outlines
-from compositor.learned.recognition import ClassifierNetwork, Recognition, make_batch
+from compositor.learned.recognition import ClassifierNetwork, Recognition, make_batch, squares
 from compositor.learned.ridge import fit_scores, measure_ease
 from compositor.options import ClassifierOptions
 
@@ -123,6 +123,43 @@ def test_folders_without_classes_are_refused(tmp_path, missing):
         write_image(tmp_path / "two" / "0.png", striped(1, upright=True))
     with pytest.raises(OptionError, match="folder for each class"):
         train_classifier(tmp_path, tmp_path / "weights.safetensors", **SMALL)
+
+
+def test_folders_of_parts_are_refused_as_classes(tmp_path):
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / name).mkdir(parents=True)
+        for k in range(2):
+            write_image(tmp_path / name / f"{k}.png", striped(k, upright=name.endswith("a")))
+    with pytest.raises(OptionError, match=r"train and test, which are no classes; give .*train, and classify test with it"):
+        Labelled.read(tmp_path, size=32)
+    assert Labelled.read(tmp_path / "train", size=32).classes == ("a", "b")
+
+
+def test_a_picture_of_two_classes_is_of_the_first_and_named(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            write_image(tmp_path / name / f"{k}.png", striped(k if k else 9, upright=name == "a" or not k))
+    labelled = Labelled.read(tmp_path, size=32)
+    assert len(labelled.names) == 5
+    assert [name for name, _ in labelled.left_out] == ["b/0.png"]
+    assert "same picture as a/0.png" in labelled.left_out[0][1]
+
+
+def test_a_picture_is_asked_about_as_it_would_be_learned_from(trained, folder):
+    """As large and as sharp, also where it is much larger than the squares that are looked at."""
+    large = np.random.default_rng(2).integers(0, 256, (300, 400, 3), np.uint8)
+    classifier = Classifier.load(trained[0], device="cpu")
+    write_image(folder.parent / "large.png", large, overwrite=True)
+    for name in ("a", "b"):
+        place = folder.parent / "pair" / name
+        place.mkdir(parents=True)
+        for k in range(2):
+            write_image(place / f"{k}.png", large if (name, k) == ("a", 0) else striped(k, upright=name == "a"))
+    labelled = Labelled.read(folder.parent / "pair", size=classifier.size)
+    with torch.inference_mode():
+        scores = classifier.network(squares(labelled, classifier.size)[labelled.names.index("a/0.png")][None])
+    np.testing.assert_allclose(classifier([folder.parent / "large.png"]), probabilities(scores.numpy(), classifier.temperature), atol=1e-5)
 
 
 def test_what_a_training_drew_is_of_no_class(tmp_path):

@@ -89,7 +89,8 @@ def test_a_collection_takes_given_parts_and_names_what_is_broken(tmp_path):
         for name in ("a", "b"):
             (tmp_path / part / name).mkdir(parents=True)
             for k in range(count):
-                write_image(tmp_path / part / name / f"{k}.png", np.full((20, 20, 3), 10 * k, np.uint8))
+                grays = 10 * k + 3 * (part == "test") + 100 * (name == "b")
+                write_image(tmp_path / part / name / f"{k}.png", np.full((20, 20, 3), grays, np.uint8))
     (tmp_path / "train" / "a" / "broken.png").write_bytes(b"no picture")
     learned, held_out = Collection.read(tmp_path, 32)
     assert (len(learned), len(held_out)) == (6, 4)
@@ -97,6 +98,20 @@ def test_a_collection_takes_given_parts_and_names_what_is_broken(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptionError, match="no picture was"):
         Collection.read(tmp_path / "empty", 32)
+
+
+def test_only_what_is_learned_is_a_class_and_nothing_is_also_measured_on(tmp_path):
+    """A class of which all is broken, one that only the test has, and a picture that is in both."""
+    for place, grays in (("train/a", (10, 20)), ("train/b", (30, 40)), ("test/a", (10, 50)), ("test/c", (60,))):
+        (tmp_path / place).mkdir(parents=True)
+        for gray in grays:
+            write_image(tmp_path / place / f"{gray}.png", np.full((20, 20, 3), gray, np.uint8))
+    (tmp_path / "train" / "eel").mkdir()
+    (tmp_path / "train" / "eel" / "broken.png").write_bytes(b"no picture")
+    learned, held_out = Collection.read(tmp_path, 32)
+    assert learned.classes == held_out.classes == ("a", "b")
+    assert [Path(path).name for path in held_out.paths] == ["50.png"]
+    assert [name for name, _ in learned.left_out] == ["train/eel/broken.png", "test/a/10.png", "test/c/60.png"]
 
 
 def test_pictures_are_read_in_srgb_and_as_large_as_is_needed(tmp_path):

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from compositor.learned.device import choose_device, torch_threads
 from compositor.learned.judgement import probabilities
-from compositor.learned.labelled import square
-from compositor.learned.pictures import Picture, read_picture
+from compositor.learned.labelled import square, with_room
+from compositor.learned.pictures import Picture
 from compositor.learned.recognition import AT_ONCE, KIND, ClassifierNetwork
 from compositor.learned.weights import fitting, read_weights
 
@@ -74,7 +74,7 @@ class Classifier:
         ReadError
             A picture cannot be read.
         """
-        shown = [square(read_picture(picture, short=self.size), self.size) for picture in pictures]
+        shown = [square(with_room(picture, self.size), self.size) for picture in pictures]  # as sharp as what was learned from
         scores: list[Tensor] = [torch.zeros(0, len(self.classes))]
         for first in range(0, len(shown), AT_ONCE):
             part = torch.from_numpy(np.stack(shown[first : first + AT_ONCE])).to(self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,15 +14,14 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError, counted
 from compositor.images.files import printable
-from compositor.learned.folders import Entry, is_class, read_entries
+from compositor.learned.folders import GIVEN, Entry, is_class, read_entries
 from compositor.learned.labelled import square
 from compositor.learned.photographs import HELD_OUT, is_picture
 from compositor.learned.pictures import read_picture
 
 __all__ = ["Collection"]
 
-GIVEN = ("train", "test")
-"""Folders that say by themselves what to learn from and what to measure on."""
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Collection:
     digest : str
         SHA-256 of all files' contents, hexadecimal.
     left_out : tuple of (str, str)
-        Name and reason of every file that could not be read.
+        Name and reason of every file that could not be read, or not be measured on.
     """
 
     pixels: NDArray[np.uint8]
@@ -87,8 +87,8 @@ class Collection:
             raise OptionError(f"{printable(top)} is no folder; give one with pictures in it")
         given = all((top / name).is_dir() for name in GIVEN)
         roots = [top / name for name in GIVEN] if given else [top]
-        listed = [list(_pictures(root)) for root in roots]
-        classes = tuple(sorted({name for part in listed for name, _ in part}))
+        by_class = _has_classes(roots[0])
+        listed = [list(_pictures(root, by_class)) for root in roots]
         left_out: list[tuple[str, str]] = []
         parts = [
             read_entries(top, part, lambda path: square(read_picture(path, short=size), size), left_out, threads=threads) for part in listed
@@ -100,6 +100,8 @@ class Collection:
                 kept = list(range(1, len(part)))
             others = sorted(set(range(len(part))) - set(kept))
             parts = [[part[k] for k in kept], [part[k] for k in others]]
+        classes = tuple(sorted({entry.label for entry in parts[0]}))
+        parts[1] = _comparable(parts[0], parts[1], left_out)
         if not all(parts):
             broken = f"; {len(left_out)} cannot be read, such as {left_out[0][0]}" if left_out else ""
             where = " in each of train and test" if given else ""
@@ -109,16 +111,34 @@ class Collection:
         return dataclasses.replace(learned, left_out=tuple(left_out)), held_out
 
 
-def _pictures(root: Path) -> Iterator[tuple[str, Path]]:
-    """Class and path of every picture."""
-    folders = sorted(path for path in root.iterdir() if is_class(path))
-    inside = {folder.name: sorted(path for path in folder.rglob("*") if is_picture(path)) for folder in folders}
-    inside = {name: paths for name, paths in inside.items() if paths}
-    beside = sorted(path for path in root.iterdir() if path.is_file() and is_picture(path))
-    as_classes = len(inside) > 1 and not beside
-    for name, paths in inside.items():
-        yield from ((name if as_classes else "", path) for path in paths)
-    yield from (("", path) for path in beside)
+def _has_classes(root: Path) -> bool:
+    """Whether folders part pictures into classes: there are several, and no pictures beside them."""
+    folders = [path for path in root.iterdir() if is_class(path) and any(map(is_picture, path.rglob("*")))]
+    return len(folders) > 1 and not any(path.is_file() and is_picture(path) for path in root.iterdir())
+
+
+def _pictures(root: Path, by_class: bool) -> Iterator[tuple[str, Path]]:
+    """Class and path of every picture, those in folders first."""
+    for folder in sorted(path for path in root.iterdir() if is_class(path)):
+        yield from ((folder.name if by_class else "", path) for path in sorted(folder.rglob("*")) if is_picture(path))
+    yield from (("", path) for path in sorted(root.iterdir()) if path.is_file() and is_picture(path))
+
+
+def _comparable(learned: Sequence[Entry], held_out: Sequence[Entry], left_out: list[tuple[str, str]]) -> list[Entry]:
+    """Of entries to measure on those of classes that are learned, and that are not learned from; others are named."""
+    labels, digests = {entry.label for entry in learned}, {entry.digest: entry.name for entry in learned}
+    kept = []
+    for entry in held_out:
+        if entry.digest in digests:
+            reason = f"is the same picture as {digests[entry.digest]}, which is learned from"
+        elif entry.label not in labels:
+            reason = "is of a class of which no picture is learned from"
+        else:
+            kept.append(entry)
+            continue
+        left_out.append((entry.name, reason))
+        logger.warning("%s: %s; it is not measured on", *left_out[-1])
+    return kept
 
 
 def _collected(entries: Sequence[Entry], classes: tuple[str, ...], size: int) -> Collection:

@@ -154,13 +154,18 @@ class Contrast(NetworkLearner[Pairs]):
 
     @torch.no_grad()
     def measure(self) -> dict[str, Any]:
-        """How well halves find each other that were never learned from: the share found first, and the area under the curve."""
+        """How well halves find each other that were never learned from: the share found first, and the area under the curve.
+
+        Halves of one photo alone have no others to be found among: then nothing is told.
+        """
         pairs = self.measured
+        if bool((pairs.origin == pairs.origin[0]).all()):
+            return {}
         alike = self.average(pairs.first) @ self.average(pairs.second).T
         own = alike.diagonal()
         other = alike[pairs.origin[:, None] != pairs.origin[None]]
         found = (alike + torch.where(_same(pairs.origin), -9.0, 0.0)).amax(1) <= own
-        wins = torch.searchsorted(other.sort().values, own.contiguous()).double().mean() / max(len(other), 1)
+        wins = torch.searchsorted(other.sort().values, own.contiguous()).double().mean() / len(other)
         return {"found_first": float(found.float().mean()), "auc": float(wins)}
 
     def results(self) -> Results:

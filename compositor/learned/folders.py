@@ -17,9 +17,12 @@ from compositor.errors import ReadError
 from compositor.images import read_bytes_checked
 from compositor.images.files import printable
 
-__all__ = ["Entry", "is_class", "read_entries"]
+__all__ = ["GIVEN", "Entry", "is_class", "read_entries"]
 
 logger = logging.getLogger(__name__)
+
+GIVEN = ("train", "test")
+"""Folders that say by themselves what to learn from and what to measure on."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

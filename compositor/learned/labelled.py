@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from pathlib import Path
 from typing import Self
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 
 from compositor.errors import OptionError
 from compositor.images.files import printable
-from compositor.learned.folders import Entry, is_class, read_entries
+from compositor.learned.folders import GIVEN, Entry, is_class, read_entries
 from compositor.learned.photographs import is_picture
-from compositor.learned.pictures import read_picture, shrunk
+from compositor.learned.pictures import Picture, read_picture, shrunk
 
-__all__ = ["Labelled", "square"]
+__all__ = ["Labelled", "square", "with_room"]
+
+logger = logging.getLogger(__name__)
 
 ROOM = 1.25
 """A picture's shorter side that is kept, as a multiple of the squares that are cut from it."""
@@ -39,7 +42,7 @@ class Labelled:
     names, digests : tuple of str
         The files, and the SHA-256 of each.
     left_out : tuple of (str, str)
-        Name and reason of every picture that could not be read.
+        Name and reason of every picture that could not be read, or is in two classes.
     """
 
     classes: tuple[str, ...]
@@ -64,18 +67,25 @@ class Labelled:
         Raises
         ------
         OptionError
-            There are not at least two classes of two readable pictures each.
+            There are not at least two classes of two readable pictures each, or they are called «train» and «test».
         """
         place, needed = Path(folder), "give a folder that has a folder for each class, with two pictures or more"
         if place.exists() and not place.is_dir():
             raise OptionError(f"{printable(folder)} is no folder; {needed}")
         classes = sorted(one.name for one in place.iterdir() if is_class(one)) if place.is_dir() else []
-        kept = round(ROOM * size)
+        if tuple(classes) == tuple(sorted(GIVEN)):
+            inside = printable(place / "train")
+            raise OptionError(
+                f"{printable(folder)} has folders train and test, which are no classes; give {inside}, and classify test with it"
+            )
         found = [(name, path) for name in classes for path in sorted((place / name).rglob("*")) if is_picture(path)]
         left_out: list[tuple[str, str]] = []
         rows: dict[str, Entry] = {}  # by contents: nothing is learned from and measured on
-        for entry in read_entries(place, found, lambda path: shrunk(read_picture(path, short=kept), kept), left_out, threads=threads):
-            rows.setdefault(entry.digest, entry)
+        for entry in read_entries(place, found, lambda path: with_room(path, size), left_out, threads=threads):
+            first = rows.setdefault(entry.digest, entry)
+            if first.label != entry.label:
+                left_out.append((entry.name, f"is the same picture as {first.name}, of another class"))
+                logger.warning("%s: %s; it is left out", *left_out[-1])
         labels = np.array([classes.index(entry.label) for entry in rows.values()], np.int64)
         counts = np.bincount(labels, minlength=len(classes))
         if len(classes) < 2 or counts.min() < 2:
@@ -100,6 +110,12 @@ class Labelled:
     def manifest(self) -> dict[str, str]:
         """SHA-256 and name of every picture."""
         return dict(zip(self.digests, self.names, strict=True))
+
+
+def with_room(picture: Picture, size: int) -> NDArray[np.uint8]:
+    """A picture as small as squares of this size are cut from, (h, w, 3)."""
+    kept = round(ROOM * size)
+    return shrunk(read_picture(picture, short=kept), kept)
 
 
 def square(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

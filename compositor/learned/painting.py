@@ -99,7 +99,7 @@ class Subjects:
             why = f"; {broken[0][0]}: {broken[0][1]}" if broken else ""
             raise OptionError(f"{printable(place)}: no picture of a style could be read{why}", left_out=tuple(broken))
         styles = {entry.digest: Photograph(entry.name, entry.digest, entry.pixels) for entry in entries}
-        learned, held_out = Photographs.read(photos)
+        learned, held_out = Photographs.read(photos, threads=options.threads)
         ordered = tuple(styles[digest] for digest in sorted(styles))
         return cls(learned, ordered, tuple(broken)), cls(held_out, ordered)
 

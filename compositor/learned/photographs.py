@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 
 import cv2
@@ -70,7 +71,7 @@ class Photographs:
         return {photo.digest: photo.name for photo in self.photographs}
 
     @classmethod
-    def read(cls, sources: Iterable[str | os.PathLike[str]]) -> tuple[Photographs, Photographs]:
+    def read(cls, sources: Iterable[str | os.PathLike[str]], *, threads: int = 0) -> tuple[Photographs, Photographs]:
         """Read photographs to learn from, and others to measure on.
 
         Parameters
@@ -78,6 +79,8 @@ class Photographs:
         sources : iterable of path
             Photos, folders of photos, or lists (``.txt``) of photos, relative to the list: a line is a scene, and several photos of
             one scene stand in its line, parted by tabs. Elsewhere every photo is a scene of its own.
+        threads : int
+            So many photos are read, and held in full size, at a time; 0 means one per core.
 
         Returns
         -------
@@ -93,12 +96,15 @@ class Photographs:
         held_out: list[list[Photograph]] = []
         known: set[str] = set()
         left_out: list[tuple[str, str]] = []
-        for scene in _scenes(sources):
-            photographs = [photo for path in scene if (photo := _read(path, left_out)) and photo.digest not in known]
-            known.update(photo.digest for photo in photographs)
-            if photographs:
-                part = held_out if int(photographs[0].digest[:8], 16) % HELD_OUT == 0 else learned
-                part.append(photographs)
+        scenes = _scenes(sources)
+        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+            results = pool.map(_read, chain.from_iterable(scenes))
+            for scene in scenes:
+                photographs = [photo for photo in _sound(islice(results, len(scene)), left_out) if photo.digest not in known]
+                known.update(photo.digest for photo in photographs)
+                if photographs:
+                    part = held_out if int(photographs[0].digest[:8], 16) % HELD_OUT == 0 else learned
+                    part.append(photographs)
         if len(learned) + len(held_out) < 2:
             broken = f"; {counted(len(left_out), 'photo')} cannot be read, such as {left_out[0][0]}" if left_out else ""
             found = f"{counted(len(learned) + len(held_out), 'scene was', 'scenes were')} found{broken}"
@@ -171,15 +177,23 @@ def _read_list(path: Path) -> list[str]:
         raise ReadError(f"{printable(path)}: {error}", path=path) from error
 
 
-def _read(path: Path, left_out: list[tuple[str, str]]) -> Photograph | None:
-    """A photograph, as small as is needed, in sRGB; one that cannot be read is named and left out."""
+def _sound(found: Iterable[Photograph | tuple[str, str]], left_out: list[tuple[str, str]]) -> Iterator[Photograph]:
+    """Photographs; those that cannot be read are named and left out."""
+    for one in found:
+        if isinstance(one, Photograph):
+            yield one
+        else:
+            left_out.append(one)
+            logger.warning("%s: %s; it is left out", *one)
+
+
+def _read(path: Path) -> Photograph | tuple[str, str]:
+    """A photograph, as small as is needed, in sRGB; of one that cannot be read its name and why."""
     try:
         return _reduced(path)
     except ReadError as error:
         name = printable(path.name)
-        left_out.append((name, str(error).removeprefix(f"{name}: ")))
-        logger.warning("%s: %s; it is left out", *left_out[-1])
-        return None
+        return name, str(error).removeprefix(f"{name}: ")
 
 
 def _reduced(path: Path) -> Photograph:

@@ -35,8 +35,8 @@ light, whose borders tell more than those of a thing from elsewhere. It changes 
 UNSEEN = "pictures that were not learned from"
 
 
-def _photographs(photos: Any, _: Any) -> tuple[Photographs, Photographs]:
-    return Photographs.read(photos)
+def _photographs(photos: Any, options: Any) -> tuple[Photographs, Photographs]:
+    return Photographs.read(photos, threads=options.threads)
 
 
 def _collection(folder: Any, options: Any) -> tuple[Collection, Collection]:
