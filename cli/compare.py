@@ -102,12 +102,16 @@ def compare_folders(console: Console, first: str, second: str, options: CompareO
     frechet, covered = frechet_distance(*rows, seed=options.seed), coverage(*rows)
     if few_pictures := frechet.pictures < 2 * features:
         console.say(f"{frechet.pictures} pictures are few beside {features} features: go by the kernel distance, not by the Fréchet one")
+    if max(counts := [len(one) for one in rows]) > 1.5 * min(counts):
+        console.say(
+            f"{counts[0]} and {counts[1]} pictures: precision and recall are for equally many of each, and fall where there are fewer"
+        )
     return {
         "kernel_distance": kernel_distance(*rows),
         "frechet_distance": frechet.distance,
         "frechet_extrapolated": None if few_pictures else frechet.extrapolated,
         "precision": covered.precision,
         "recall": covered.recall,
-        "pictures": [len(one) for one in rows],
+        "pictures": counts,
         "features": features,
     }

@@ -90,3 +90,14 @@ def test_extrapolation_takes_away_most_of_what_few_pictures_add():
     biased, mended = np.mean([one.distance for one in told]), np.mean([one.extrapolated for one in told])
     assert np.mean([frechet_distance(*generator.normal(size=(2, 50, 8))).distance for _ in range(20)]) > 2 * biased
     assert abs(mended) < biased / 3
+
+
+def test_figures_do_not_depend_on_how_many_are_compared_at_a_time(monkeypatch):
+    generator = np.random.default_rng(5)
+    real, made = generator.normal(size=(41, 5)), generator.normal(0.3, 1.2, size=(29, 5))
+    whole = kernel_distance(real, made), coverage(real, made), nearest(made, real)
+    monkeypatch.setattr("compositor.assess.distributions.ROWS", 7)
+    assert kernel_distance(real, made) == pytest.approx(whole[0], abs=1e-9)
+    assert coverage(real, made) == pytest.approx(whole[1])
+    for ours, theirs in zip(nearest(made, real), whole[2], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)

@@ -23,6 +23,7 @@ from compositor.learned import Encoder, train_encoder
 from compositor.learned.backbone import EncoderNetwork
 from compositor.learned.beside import Beside, likeness, tell_closely
 from compositor.learned.contrast import Contrast, contrast_loss, make_pairs, make_views
+from compositor.learned.encoder import squares_of
 from compositor.learned.grouping import tell_photos
 from compositor.learned.photographs import Photograph, Photographs
 from compositor.learned.weights import WeightsError, write_weights
@@ -221,6 +222,14 @@ def test_a_picture_is_wholly_like_itself_and_less_like_its_part(untrained, zoom)
     assert beside([picture, picture[50:250, 50:250], blank])[:, 0] == pytest.approx([1, 0.5, 0], abs=0.45)
     assert float(beside([picture])[0, 0]) == pytest.approx(1, abs=1e-5)
     assert float(Beside(blank, untrained, zoom=zoom)([blank])[0, 0]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_strip_of_any_length_has_few_regions_from_end_to_end():
+    assert len(squares_of(200, 300, 0.5)) == 15
+    strip = squares_of(30, 20_000, 0.5)
+    assert len(strip) < 100
+    assert min(left for _, left, _, _ in strip) == 0
+    assert max(right for _, _, _, right in strip) == pytest.approx(1)
 
 
 def test_a_long_picture_is_told_alike_from_a_file_and_among_many(tmp_path):

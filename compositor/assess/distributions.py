@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,9 @@ SHARES, DRAWS = (0.5, 0.6, 0.7, 0.8, 0.9), 4
 is extrapolated."""
 NEIGHBOURS = 3
 """The neighbour whose distance says how far a picture's surroundings reach."""
+
+ROWS = 1024
+"""That are compared with all others at a time."""
 
 
 class Coverage(NamedTuple):
@@ -121,13 +125,14 @@ def kernel_distance(first: Floats, second: Floats) -> float:
     if min(n, m) < 2:
         raise OptionError(f"{counted(min(n, m), 'picture has', 'pictures have')} no distance; give at least two of each kind")
 
-    def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
+    def between(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        return sum(float(((x[rows] @ y.T / x.shape[1] + 1) ** 3).sum()) for rows in _blocks(len(x)))
 
-    within, among = kernel(a, a), kernel(b, b)
-    return float(
-        (within.sum() - np.trace(within)) / (n * (n - 1)) + (among.sum() - np.trace(among)) / (m * (m - 1)) - 2 * kernel(a, b).mean()
-    )
+    def within(x: NDArray[np.float64]) -> float:
+        own = float((((x**2).sum(axis=1) / x.shape[1] + 1) ** 3).sum())
+        return (between(x, x) - own) / (len(x) * (len(x) - 1))
+
+    return within(a) + within(b) - 2 * between(a, b) / (n * m)
 
 
 def coverage(real: Floats, made: Floats) -> Coverage:
@@ -149,12 +154,16 @@ def coverage(real: Floats, made: Floats) -> Coverage:
     """
     if (fewest := min(len(real), len(made))) <= NEIGHBOURS:
         raise OptionError(f"{counted(fewest, 'picture has', 'pictures have')} too few neighbours; give more than {NEIGHBOURS} of each kind")
-    between = _distances(real, made)
-    reach = [np.sort(_distances(part, part), axis=1)[:, NEIGHBOURS] for part in (real, made)]
-    return Coverage(
-        float((between <= reach[0][:, None]).any(axis=0).mean()),
-        float((between <= reach[1][None]).any(axis=1).mean()),
-    )
+    reach = [
+        np.concatenate([np.partition(_distances(part[rows], part), NEIGHBOURS, axis=1)[:, NEIGHBOURS] for rows in _blocks(len(part))])
+        for part in (real, made)
+    ]
+    hit, met = np.zeros(len(made), bool), np.zeros(len(real), bool)
+    for rows in _blocks(len(real)):
+        between = _distances(real[rows], made)
+        hit |= (between <= reach[0][rows, None]).any(axis=0)
+        met[rows] = (between <= reach[1]).any(axis=1)
+    return Coverage(float(hit.mean()), float(met.mean()))
 
 
 def nearest(made: Floats, known: Floats) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -168,9 +177,16 @@ def nearest(made: Floats, known: Floats) -> tuple[NDArray[np.intp], NDArray[np.f
     -------
     (n,) intp, (n,) float64
     """
-    distances = _distances(made, known)
-    best = distances.argmin(axis=1)
-    return best, distances[np.arange(len(best)), best]
+    best, far = np.zeros(len(made), np.intp), np.zeros(len(made))
+    for rows in _blocks(len(made)):
+        distances = _distances(made[rows], known)
+        best[rows], far[rows] = distances.argmin(axis=1), distances.min(axis=1)
+    return best, far
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Rows a block at a time: a matrix of all rows beside all would not fit into memory where there are many."""
+    return (slice(start, start + ROWS) for start in range(0, count, ROWS))
 
 
 def _distances(first: Floats, second: Floats) -> NDArray[np.float64]:

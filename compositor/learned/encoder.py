@@ -34,6 +34,8 @@ NEEDED = max(SHORT_SIDE, DETAILS_AT)
 """Shorter side, px, that a picture is read with for all that is told of it."""
 REGION = 2 / 3
 """Side of the regions that are told one by one, as a share of the shorter side: about what the network learned from."""
+ALONG = 32
+"""Regions along a side at most: they are all those of a picture that is eight times as long as it is high."""
 AT_ONCE = 32
 """Pictures of one size that the network sees at a time."""
 OVERLAP = {"colour": 0.05, "words": 0.95}
@@ -166,7 +168,8 @@ def read_encoder(path: str | os.PathLike[str]) -> tuple[EncoderNetwork, Words]:
 
 
 def squares_of(h: int, w: int, share: float) -> list[tuple[float, float, float, float]]:
-    """Squares all over a picture, each overlapping the next by half or more: top, left, bottom and right as shares.
+    """Squares all over a picture, each overlapping the next by half or more, or as many as there may be along a side of a very long
+    picture: top, left, bottom and right as shares.
 
     Parameters
     ----------
@@ -176,7 +179,7 @@ def squares_of(h: int, w: int, share: float) -> list[tuple[float, float, float, 
         A square's side, as a share of the shorter one.
     """
     side = share * min(h, w)
-    down, across = (np.linspace(0, length - side, 1 + int(np.ceil((length - side) / (side / 2)))) for length in (h, w))
+    down, across = (np.linspace(0, length - side, min(ALONG, 1 + int(np.ceil((length - side) / (side / 2))))) for length in (h, w))
     return [(y / h, x / w, (y + side) / h, (x + side) / w) for y in down for x in across]
 
 

@@ -9,9 +9,10 @@ STRENGTHS = 10.0 ** np.arange(-3, 3)
 """Of the regression's penalty; the one is taken that tells a fifth of the labelled pictures best."""
 
 
-def standardized(told: np.ndarray) -> np.ndarray:
-    """Parts of different length count alike."""
-    return (told - told.mean(0)) / max(float(told.std(0).mean()) * np.sqrt(told.shape[1]), 1e-9)
+def standardized(known: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as differences from the mean of what is known, in units in which parts of different length count alike."""
+    middle, spread = known.mean(0), max(float(known.std(0).mean()) * np.sqrt(known.shape[1]), 1e-9)
+    return (known - middle) / spread, (asked - middle) / spread
 
 
 def probe(known: np.ndarray, asked: np.ndarray, labels: np.ndarray, truth: np.ndarray, count: int, seed: int) -> float:

@@ -95,7 +95,7 @@ def recognition(
             f"{seconds.mean():.0f}",
         )
     if not only or "linear probe" in only:
-        told = [standardized(encoder(part.pixels, parts={"layers": 1.0})) for part in (known, asked)]
+        told = standardized(*(encoder(part.pixels, parts={"layers": 1.0}) for part in (known, asked)))
         shares = np.array([probe(*told, known.labels, asked.labels, labels or len(known.labels), seed) for seed in range(seeds)])
         more = mean_and_interval(shares - plain) if plain is not None else ("", "")
         print_row("linear probe of the encoder", *mean_and_interval(shares), *more, *[""] * 5)

@@ -89,8 +89,8 @@ def tell(encoder: Encoder, known: Labelled, asked: Labelled) -> Told:
 
 def judge(told: Told, parts: list[str], known: Labelled, asked: Labelled, labels: int, seed: int) -> tuple[float, float, float]:
     """The share told right, and how far clusters are classes."""
-    both = [np.hstack([standardized(told[name][k]) for name in parts]) for k in (0, 1)]
-    share = probe(both[0], both[1], known.labels, asked.labels, labels, seed)
+    both = zip(*(standardized(*told[name]) for name in parts), strict=True)
+    share = probe(*(np.hstack(part) for part in both), known.labels, asked.labels, labels, seed)
     looks = np.hstack([told[name][1] for name in parts])
     return share, *clustered(k_means(looks, len(asked.classes), seed=seed)[0], asked.labels)
 
