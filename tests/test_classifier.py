@@ -314,6 +314,15 @@ def test_temperature_makes_certainty_true(generator):
     assert calibration_error(calm, labels) < 0.03 < 0.1 < calibration_error(bold, labels)
 
 
+@pytest.mark.parametrize("count", [4, 40, 4000])
+def test_few_pictures_that_are_all_told_right_make_nobody_certain(generator, count):
+    """Two classes far apart: what is told may be as sure as so many pictures allow, and no surer."""
+    labels = np.arange(count) % 2
+    scores = np.where(labels[:, None] == np.arange(2), 5.0, -5.0) + generator.normal(0, 0.1, (count, 2))
+    told = probabilities(scores, fit_temperature(scores, labels))
+    assert told.max(1).mean() == pytest.approx((count + 1) / (count + 2), abs=0.2 / count)
+
+
 def test_confusion_of_many_classes_is_a_picture_like_any_other():
     drawing = draw_confusion(np.eye(1000, dtype=np.int64), [str(k) for k in range(1000)])
     assert max(drawing.shape) <= 3000

@@ -28,6 +28,9 @@ def probabilities(scores: Floats, temperature: float = 1.0) -> NDArray[np.float6
 def fit_temperature(scores: Floats, labels: NDArray[np.int64]) -> float:
     """The temperature at which scores make the truth most likely (Guo and others, «On calibration of modern networks», ICML 2017).
 
+    That all of a few pictures are told right does not say that all others are: as if one more had been told right and one wrong, a share
+    of what is true is dealt to the other classes (Platt, «Probabilistic outputs for support vector machines», 1999).
+
     Parameters
     ----------
     scores : (n, classes) float
@@ -35,10 +38,14 @@ def fit_temperature(scores: Floats, labels: NDArray[np.int64]) -> float:
     labels : (n,) int
         The truth.
     """
+    n, classes = scores.shape
+    wrong = 1 / (n + 2)
+    truth = np.full((n, classes), wrong / max(classes - 1, 1))
+    truth[np.arange(n), labels] = 1 - wrong
 
     def unlikely(logarithm: float) -> float:
-        told = probabilities(scores, float(np.exp(logarithm)))[np.arange(len(labels)), labels]
-        return float(-np.log(np.maximum(told, 1e-12)).mean())
+        told = probabilities(scores, float(np.exp(logarithm)))
+        return float(-(truth * np.log(np.maximum(told, 1e-12))).sum(1).mean())
 
     low, high = -3.0, 3.0
     while high - low > 1e-4:  # it falls, then it rises: the third that is farther from the lowest place is given up
