@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,10 +17,14 @@ from compositor.cli.photos import is_missing, natural, pictures_in, require_phot
 from compositor.errors import counted, first_names
 from compositor.options import JPEG_QUALITY, MosaicOptions
 
+if TYPE_CHECKING:
+    from compositor.mosaic import Features
+
 EXAMPLES = """\b
 Examples:
   compositor mosaic portrait.jpg --tiles holidays/ -o mosaic.tif --columns 160
-  compositor mosaic portrait.jpg --tiles holidays/ -o mosaic.jpg --columns 60 --tile-size 48 --tone 0.3"""
+  compositor mosaic portrait.jpg --tiles holidays/ -o mosaic.jpg --columns 60 --tile-size 48 --tone 0.3
+  compositor mosaic portrait.jpg --tiles holidays/ -o mosaic.tif --columns 80 --features encoder"""
 
 
 @click.command(short_help="Compose one picture out of many small ones.", epilog=EXAMPLES)
@@ -29,23 +33,45 @@ Examples:
 @click.option("-o", "--output", required=True, type=click.Path(), help="The picture to write: .jpg, .png or .tif.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 @click.option("--quality", type=click.IntRange(1, 100), default=JPEG_QUALITY, show_default=True, help="Quality of a JPEG output.")
+@click.option("--features", type=click.Choice(["encoder"]), help="Compare by what an encoder finds, too, not by colours alone.")
+@click.option("--weights", type=click.Path(), help="The encoder's, a .safetensors file; by default those that ship.")
 @options_from(MosaicOptions)
 @console_options
 @click.pass_obj
-def mosaic(console: Console, /, target: str, tiles: tuple[str, ...], output: str, overwrite: bool, quality: int, **options: Any) -> int:
+def mosaic(
+    console: Console,
+    /,
+    target: str,
+    tiles: tuple[str, ...],
+    output: str,
+    overwrite: bool,
+    quality: int,
+    features: str | None,
+    weights: str | None,
+    **options: Any,
+) -> int:
     """Compose TARGET out of many small pictures, each the nearest to a part of it.
 
     A tile that cannot be read is left out. Tiles lie in a temporary file, and a TIFF or PNG is drawn row by row: memory is taken by the
-    number of cells, 1.2 kB each, not by their size.
+    number of cells, 1.2 kB each, not by their size. With --features encoder, which needs the extra «learned», what tiles show counts, too;
+    it takes minutes for tens of thousands.
     """
     from compositor.images import check_output
 
     require_photos([target], 1)
+    if weights and not features:
+        raise click.UsageError("--weights are those of --features encoder; give both")
     sources = [path for path in find_tiles(tiles) if os.path.realpath(path) != os.path.realpath(output)]
     check_outputs(output=output, inputs=[target, *sources], overwrite=overwrite)
+    look = _encoder(weights) if features else None
     with console.progress() as progress:
         made = compositor.mosaic(
-            target, sources, approve=lambda size: check_output(output, overwrite=True, size=size), progress=progress, **options
+            target,
+            sources,
+            features=look,
+            approve=lambda size: check_output(output, overwrite=True, size=size),
+            progress=progress,
+            **options,
         )
     made.save(output, overwrite=overwrite, quality=quality)
     rows, columns = made.chosen.shape
@@ -55,6 +81,14 @@ def mosaic(console: Console, /, target: str, tiles: tuple[str, ...], output: str
     left_out = {"left_out": named(made.left_out), "seconds": dict(made.seconds), "output": os.path.abspath(output)}
     console.result("mosaic", {**fields, "difference": made.difference, **left_out})
     return 3 if made.left_out else 0
+
+
+def _encoder(weights: str | None) -> Features:
+    """What an encoder tells of pictures."""
+    from compositor.learned import Encoder
+
+    encoder = Encoder.load(weights)
+    return lambda pictures: encoder(pictures, parts={"picture": 1.0})
 
 
 def find_tiles(places: tuple[str, ...]) -> list[str]:

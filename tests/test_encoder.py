@@ -18,7 +18,7 @@ from test_learned import texture
 
 from compositor.cli.entry import run
 from compositor.errors import OptionError
-from compositor.images import write_image
+from compositor.images import open_photo, write_image
 from compositor.learned import Encoder, train_encoder
 from compositor.learned.backbone import EncoderNetwork
 from compositor.learned.beside import Beside, likeness, tell_closely
@@ -222,6 +222,19 @@ def test_a_picture_is_wholly_like_itself_and_less_like_its_part(untrained, zoom)
     assert beside([picture, picture[50:250, 50:250], blank])[:, 0] == pytest.approx([1, 0.5, 0], abs=0.45)
     assert float(beside([picture])[0, 0]) == pytest.approx(1, abs=1e-5)
     assert float(Beside(blank, untrained, zoom=zoom)([blank])[0, 0]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_mosaic_compares_what_the_encoder_finds(tmp_path, capsys):
+    tiles, target = tmp_path / "tiles", tmp_path / "target.png"
+    tiles.mkdir()
+    for seed in range(6):
+        write_image(tiles / f"{seed}.png", texture(seed, 64))
+    write_image(target, np.hstack([texture(seed, 64) for seed in (4, 1)]))
+    asked = ["mosaic", str(target), "--tiles", str(tiles), "-o", str(tmp_path / "made.png"), "--columns", "2", "--tile-size", "64"]
+    assert run([*asked, "--features", "encoder", "--radius", "0"]) == 0
+    np.testing.assert_array_equal(open_photo(tmp_path / "made.png").full().pixels, open_photo(target).full().pixels)
+    assert run([*asked, "--overwrite", "--weights", str(target)]) == 2
+    assert "--features encoder" in capsys.readouterr().err
 
 
 def test_a_strip_of_any_length_has_few_regions_from_end_to_end():

@@ -23,6 +23,25 @@ CONTENT = ([0.4, 0.5, 0.6], [[0.05, 0, 0], [0.01, 0.04, 0], [0, 0.01, 0.03]])
 STYLE = ([0.6, 0.4, 0.3], [[0.04, 0.01, 0], [0, 0.05, 0], [0.02, 0, 0.05]])
 
 
+def test_a_painting_may_keep_the_colours_of_its_picture(generator):
+    """Whatever is painted, only brightness changes; the painter is shown a style in the picture's colours."""
+    content, model = (cv2.resize(generator.random((6, 8, 3), dtype=np.float32) * 0.5 + 0.25, (80, 60)) for _ in range(2))
+    shown = []
+
+    def paint(picture, style, colored, where, options, tell):
+        shown.extend([style, colored])
+        return picture * np.float32([0.9, 1.1, 0.8])
+
+    made = compositor.style(content, model * np.float32([1, 0.5, 0.2]), method="paint", paint=paint, colors="own").pixels
+    change = made - content
+    np.testing.assert_allclose(change, change.mean(2, keepdims=True).repeat(3, 2), atol=1e-6)
+    assert np.abs(change).max() > 0.01
+    np.testing.assert_array_equal(shown[1], content)
+    np.testing.assert_allclose(shown[0].mean((0, 1)), content.mean((0, 1)), atol=0.02)
+    with pytest.raises(compositor.OptionError, match="would change nothing"):
+        compositor.style(content, model, colors="own")
+
+
 def test_linear_map_takes_mean_and_covariance_to_the_others(generator):
     content, style = (gaussian(generator, *one).reshape(-1, 3) for one in (CONTENT, STYLE))
     matrix, shift = linear_transfer(content, style)

@@ -22,7 +22,7 @@ from compositor.spool import Drawn
 from compositor.threads import limit_threads
 from compositor.types import Photo, Progress
 
-__all__ = ["grid_of", "mosaic"]
+__all__ = ["Features", "grid_of", "mosaic"]
 
 Floats = NDArray[np.float32]
 Features = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -30,8 +30,9 @@ Features = Callable[[NDArray[np.uint8]], NDArray[Any]]
 Approve = Callable[[tuple[int, int]], object]
 AT_ONCE = 64
 """Pictures that features are computed of at a time."""
-CELL, CANDIDATE = 700, 8
-"""Bytes for each cell (its thumbnail, descriptors and what is made of them) and for each of its candidates; measured, without features."""
+CELL, CANDIDATE, FEATURE = 700, 8, 12
+"""Bytes for each cell (its thumbnail, descriptors and what is made of them), for each of its candidates, and for each feature of a cell or
+tile; the first two measured."""
 
 
 def mosaic(
@@ -146,16 +147,20 @@ def _with_features(
     """Descriptors of cells and tiles with their features behind them."""
     side = collection.pixels.shape[1]
     rows, columns = shape
+    numbers = range(0, len(collection.names), AT_ONCE)
+    of_tile = np.concatenate(
+        [
+            _checked(features, np.stack([collection.tile(k) for k in range(begin, min(begin + AT_ONCE, len(collection.names)))]))
+            for begin in numbers
+        ]
+    )
+    needed = FEATURE * of_tile.shape[1] * (rows * columns + len(of_tile))
+    require_memory(needed, f"{of_tile.shape[1]} features of {columns} x {rows} cells", "fewer columns=")
     of_cells: list[NDArray[Any]] = []
     for row in range(rows):
         band = picture[row * len(picture) // rows : max((row + 1) * len(picture) // rows, row * len(picture) // rows + 1)]
         of_cells += _in_parts(features, _cells(band, 1, columns, side))
-    numbers = range(0, len(collection.names), AT_ONCE)
-    of_tiles = [
-        _checked(features, np.stack([collection.tile(k) for k in range(begin, min(begin + AT_ONCE, len(collection.names)))]))
-        for begin in numbers
-    ]
-    of_cell, of_tile = np.concatenate(of_cells), np.concatenate(of_tiles)
+    of_cell = np.concatenate(of_cells)
     spread = float(of_tile.var(0).sum()) or 1.0
     factor = np.float32(weight * np.sqrt(float(described.var(0).sum()) / spread))
     return np.hstack([cells, of_cell * factor]), np.hstack([described, of_tile * factor])

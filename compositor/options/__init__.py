@@ -17,7 +17,7 @@ from compositor.options.networks import (
     RefineOptions,
     SimilarOptions,
 )
-from compositor.options.pictures import JPEG_QUALITY, CorrectOptions, MosaicOptions, PasteOptions, StyleMethod, StyleOptions
+from compositor.options.pictures import JPEG_QUALITY, ColorsMethod, CorrectOptions, MosaicOptions, PasteOptions, StyleMethod, StyleOptions
 from compositor.options.record import Options, PictureSize, RunOptions
 from compositor.options.register import LEARNED, FeatureMethod, FocalMethod, LocalMethod, ModelMethod, RegisterOptions
 from compositor.options.training import (
@@ -38,6 +38,7 @@ __all__ = [
     "BlendMethod",
     "ClassifierOptions",
     "ClassifyOptions",
+    "ColorsMethod",
     "CompareOptions",
     "ComposeOptions",
     "CorrectOptions",

@@ -9,9 +9,10 @@ from compositor.errors import OptionError
 from compositor.options.networks import DeviceMethod
 from compositor.options.record import LARGEST_SIZE, RunOptions, option
 
-__all__ = ["JPEG_QUALITY", "CorrectOptions", "MosaicOptions", "PasteOptions", "StyleMethod", "StyleOptions"]
+__all__ = ["JPEG_QUALITY", "ColorsMethod", "CorrectOptions", "MosaicOptions", "PasteOptions", "StyleMethod", "StyleOptions"]
 
 StyleMethod = Literal["photo", "paint"]
+ColorsMethod = Literal["style", "own"]
 
 JPEG_QUALITY = 95
 """Of 100, where nothing else is said."""
@@ -48,6 +49,7 @@ class StyleOptions(RunOptions):
     """How a picture takes the style of another."""
 
     method: StyleMethod = option("photo", "Take the style's colours and stay a photo; or paint with its patches too, which needs PyTorch.")
+    colors: ColorsMethod = option("style", "Whose colours a painting has: the style's, or the picture's own.")
     strength: float = option(1.0, "How far the result goes from the picture to its style.", low=0.0, high=1.0)
     detail: float = option(0.5, "How much painting keeps of the picture's own lines and shapes.", low=0.0, high=1.0)
     size: int = option(0, "Longest side in px that the picture is reduced to first; 0 keeps its size.", low=0, high=LARGEST_SIZE)
@@ -60,6 +62,8 @@ class StyleOptions(RunOptions):
         for name, usual in (("detail", 0.5), ("brush", 1.0)):
             if self.method != "paint" and getattr(self, name) != usual:
                 raise OptionError(f"{name}={getattr(self, name)!r} is of painting; give method='paint' too, or leave it out")
+        if self.method != "paint" and self.colors == "own":
+            raise OptionError("colors='own' would change nothing of a photo; give method='paint' too, or leave it out")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

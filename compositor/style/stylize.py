@@ -30,6 +30,8 @@ Paint = Callable[[Floats, Floats, Floats, "NDArray[np.bool_] | None", StyleOptio
 """Paints a picture: called with the picture, the style and the picture in the style's colours, (h, w, 3) float32 encoded RGB 0..1, where
 it shall be painted ((h, w) bool or None for everywhere), the options, and the clock to tell; returns it painted."""
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Shares of red, green and blue in how bright encoded colours are (ITU-R BT.601)."""
 FEWEST = 64
 """Pixels that colours are concluded from at least."""
 
@@ -133,9 +135,15 @@ def style(
                 found = counted(int(np.count_nonzero(pixels)), "pixel")
                 raise OptionError(f"of {picture.name} a mask leaves {found}; at least {FEWEST} are needed to tell its colours")
         clock("colours", 0, 1)
-        colored = transfer_colors(before, after, where, modelled)
+        colored = transfer_colors(before, after, where, modelled) if chosen.colors == "style" else before
+        if chosen.colors == "own":  # the style takes its picture's colours (Gatys and others, «Preserving color in style transfer», 2016)
+            after = np.clip(transfer_colors(after, before, modelled, where), 0, 1)
         clipped = np.clip(colored, 0, 1)
         made = regrain(before, colored) if paint is None else paint(before, after, clipped, where, chosen, clock)
+        if chosen.colors == "own":
+            made = before + np.asarray(
+                (made - before) @ LUMA[:, None], np.float32
+            )  # what paint changes of colours is left out, of brightness kept
         weight = np.float32(chosen.strength) if share is None else (share * np.float32(chosen.strength))[..., None]
         made = before + (made - before) * weight
     return Styled(_as(made, photo.dtype), photo.metadata, clock.seconds(), shown)
