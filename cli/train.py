@@ -106,7 +106,8 @@ add_training(
     FOLDER,
     "Train a network that makes pictures like those in a folder.",
     """FOLDER holds pictures, those of a class in a folder of its name where there are classes; «generate» then makes pictures of each.
-Their middle squares are learned from. Every report shows what is made in a picture beside the weights (.samples.png).""",
+Their middle squares are learned from. Every report shows what is made of the same random numbers in a picture beside the
+weights (.samples.png, and by its step: .samples.000500.png).""",
     "compositor train gan pictures/ -o generator.safetensors -v",
     "compositor train gan pictures/ -o generator.safetensors --size 64 --iterations 50000 --device cuda",
 )
@@ -126,7 +127,8 @@ add_training(
     PHOTOS,
     "Train a network that paints pictures in one style.",
     f"""«style --weights» then paints any picture in a moment. What photos show matters little, so few will do. {SCENES} Every report shows
-what is painted in a picture beside the weights (.samples.png).""",
+what is painted in a picture beside the weights (.samples.png, and
+by its step: .samples.000500.png).""",
     "compositor train painter photos/ --style painting.jpg -o painter.safetensors -v",
     "compositor train painter photos/ --style etchings/ -o painter.safetensors --brush 0.5 --detail 0.8",
 )

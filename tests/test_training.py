@@ -115,7 +115,7 @@ def test_stopped_training_lifts_the_guard_of_its_own_files_only(tmp_path):
 
 
 def test_what_a_training_drew_is_no_photograph(tmp_path):
-    for name in ("a.png", "b.gif", "c.samples.png", "line.samples.png"):
+    for name in ("a.png", "b.gif", "c.samples.png", "line.samples.png", "line.samples.000500.png"):
         pixels = np.random.default_rng(len(name)).integers(0, 256, (20, 20, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
     trainings.fit_line(tmp_path / "line.safetensors")

@@ -33,7 +33,7 @@ from compositor.learned.course import Course, Pictures, begin
 from compositor.learned.curves import draw_curves
 from compositor.learned.learner import Learner, Record, Results
 from compositor.learned.milestones import Milestones
-from compositor.learned.photographs import CURVES, SAMPLES
+from compositor.learned.photographs import CURVES, SAMPLES, numbered
 from compositor.learned.weights import write_weights
 from compositor.options import LearnOptions
 from compositor.types import Progress
@@ -216,5 +216,6 @@ def _report(output: Path, lines: list[Record], picture: NDArray[np.uint8] | None
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     write_atomically(output.with_suffix(".jsonl"), lambda file: file.write(text), overwrite=True)
     write_image(output.with_suffix(CURVES), draw_curves(lines), overwrite=True)
-    if picture is not None:
-        write_image(output.with_suffix(SAMPLES), picture, overwrite=True)
+    if picture is not None:  # the newest under a name of its own, and each by its step, to look at how it came about
+        for ending in (SAMPLES, numbered(SAMPLES, lines[-1]["iteration"])):
+            write_image(output.with_suffix(ending), picture, overwrite=True)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -20,7 +21,7 @@ from compositor.images import PICTURE_ENDINGS, open_photo, read_bytes_checked
 from compositor.images.files import printable
 from compositor.learned.pictures import eight_bits, in_srgb
 
-__all__ = ["CONFUSION", "CURVES", "SAMPLES", "Photograph", "Photographs", "is_picture", "pictures_of"]
+__all__ = ["CONFUSION", "CURVES", "SAMPLES", "Photograph", "Photographs", "is_picture", "numbered", "pictures_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -144,8 +145,14 @@ def is_picture(path: Path) -> bool:
     """Whether a file of a folder is taken for a picture to learn from: by its name, and none that a training wrote."""
     if path.suffix.lower() not in PICTURE_ENDINGS:
         return False
-    wrote = next((ending for ending in (CURVES, SAMPLES, CONFUSION) if path.name.endswith(ending)), None)
-    return wrote is None or not any(path.with_name(path.name.removesuffix(wrote) + ending).exists() for ending in BESIDE)
+    name = re.sub(r"\.[0-9]{6,}\.png$", ".png", path.name)
+    wrote = next((ending for ending in (CURVES, SAMPLES, CONFUSION) if name.endswith(ending)), None)
+    return wrote is None or not any(path.with_name(name.removesuffix(wrote) + ending).exists() for ending in BESIDE)
+
+
+def numbered(ending: str, step: int) -> str:
+    """How the picture of one report ends, ``.samples.000500.png`` beside ``.samples.png``."""
+    return f".{step:06d}".join(os.path.splitext(ending))
 
 
 def pictures_of(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
