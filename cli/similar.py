@@ -28,7 +28,10 @@ Examples:
 def similar(
     console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, zoom: bool, weights: str, device: str
 ) -> int:
-    """Find the photos that show most of what PHOTO shows, by a small network, colours and details; needs the extra «learned»."""
+    """Find the photos that show most of what PHOTO shows, by its colours and details; needs the extra «learned».
+
+    Parts of one are also put beside the whole of the other, as a longer lens would have seen them.
+    """
     require_photos([photo], 1)
     from compositor.images import photo_names
     from compositor.learned import Encoder

@@ -26,7 +26,7 @@ from compositor.learned.recognition import ClassifierNetwork, Recognition, make_
 from compositor.learned.ridge import fit_scores, measure_ease
 from compositor.options import ClassifierOptions
 
-SMALL = {"iterations": 60, "report_every": 20, "batch": 12, "size": 32, "start": "scratch", "threads": 2, "rate": 0.01}
+SMALL = {"iterations": 60, "report_every": 20, "batch": 12, "size": 32, "begin": "scratch", "threads": 2, "rate": 0.01}
 
 
 @pytest.fixture(autouse=True)
@@ -284,7 +284,7 @@ def test_classes_are_told_before_the_first_step(folder):
 
 def test_an_encoder_learns_at_the_rate_that_is_asked_for(folder):
     """AdamW's first step moves every number by the learning rate, whatever its gradient; the first of 20 warming steps has a twentieth."""
-    options = ClassifierOptions(**{**SMALL, "start": "encoder", "threads": 1})
+    options = ClassifierOptions(**{**SMALL, "begin": "encoder", "threads": 1})
     learned, held_out = Labelled.read(folder, size=32).parted()
     training = Recognition(options, "cpu", learned, held_out)
     before = [part.detach().clone() for part in training.network.backbone.parameters()]
@@ -312,6 +312,12 @@ def test_temperature_makes_certainty_true(generator):
     assert temperature == pytest.approx(3, rel=0.1)  # of 4000 pictures
     bold, calm = probabilities(3 * scores), probabilities(3 * scores, temperature)
     assert calibration_error(calm, labels) < 0.03 < 0.1 < calibration_error(bold, labels)
+
+
+def test_the_order_of_equally_sure_pictures_does_not_decide_the_error():
+    told, labels = np.full((1000, 2), 0.5), np.arange(1000) // 500
+    told[:, 0] += 1e-9
+    assert calibration_error(told, labels) < 0.1  # in the order of classes each bin would be all right or all wrong
 
 
 @pytest.mark.parametrize("count", [4, 40, 4000])

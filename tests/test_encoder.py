@@ -142,6 +142,18 @@ def test_halves_of_one_photo_alone_are_not_measured(folder):
     assert Contrast(EncoderOptions(), "cpu", photographs, one).measure() == {}
 
 
+def test_a_network_that_tells_all_alike_finds_nothing(folder):
+    photographs, _ = Photographs.read([folder])
+    training = Contrast(EncoderOptions(), "cpu", photographs, make_pairs(photographs, 0, pairs=5, size=32, seed=0))
+    training.average = lambda pictures: torch.ones(len(pictures), 4) / 2
+    assert training.measure() == {"found_first": 0.0, "auc": 0.5}
+
+
+def test_one_photo_to_learn_from_is_refused(folder, tmp_path):
+    with pytest.raises(OptionError, match=r"1 photo to learn from and 1 to measure on; give at least three"):
+        train_encoder([folder / "0.png", folder / "1.png"], tmp_path / "weights.safetensors", **SMALL)
+
+
 def test_a_vocabulary_is_learned_from_some_of_many_pictures(monkeypatch):
     monkeypatch.setattr("compositor.learned.words.LEARNED_FROM", 3)
     pictures = [texture(seed, 160) for seed in range(4)]

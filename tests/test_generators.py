@@ -293,6 +293,20 @@ def test_one_look_of_the_judge_gives_the_generator_its_own_slope(folder):
         torch.testing.assert_close(found.grad, right.grad, rtol=1e-3, atol=1e-6)
 
 
+def test_what_an_autoencoder_cannot_take_is_told(folder, tmp_path):
+    train_vae(folder, tmp_path / "codes.safetensors", **{**SMALL, "iterations": 1})
+    vae = Vae.load(tmp_path / "codes.safetensors", device="cpu")
+    picture = np.zeros((32, 32, 3), np.uint8)
+    for wrong in (
+        lambda: vae.decode(np.zeros((2, 5))),
+        lambda: vae.reconstruct([1]),
+        lambda: vae.interpolate(picture, picture[:16]),
+        lambda: vae.interpolate(picture, picture, steps=-1),
+    ):
+        with pytest.raises(OptionError, match="; give"):
+            wrong()
+
+
 def test_numbers_decide_a_picture_more_than_its_class_does():
     """At the beginning; where a class drowns them, all its pictures become one."""
     with torch.random.fork_rng(devices=[]):

@@ -25,7 +25,7 @@ from compositor.learned.figures import WORDS
 
 TRAININGS = {
     "encoder": ["--pairs", "2", "--size", "32", "--measured", "2"],
-    "classifier": ["--batch", "2", "--size", "32", "--start", "scratch"],
+    "classifier": ["--batch", "2", "--size", "32", "--begin", "scratch"],
     "gan": ["--batch", "2", "--channels", "16"],
     "vae": ["--batch", "2", "--channels", "16", "--numbers", "8"],
     "painter": ["--batch", "1", "--size", "64", "--channels", "4", "--measured", "1", "--style", "{folder}/a"],

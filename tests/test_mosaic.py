@@ -138,6 +138,8 @@ def test_features_decide_where_colours_cannot():
     np.testing.assert_array_equal(made.chosen, [[1, 0]])
     with pytest.raises(compositor.OptionError, match="features gave"):
         compositor.mosaic(target, tiles, columns=2, tile_size=16, features=lambda pictures: np.zeros(3))
+    with pytest.raises(compositor.OptionError, match="is that of features="):
+        compositor.mosaic(target, tiles, columns=2, tile_size=16, feature_weight=2.0)
 
 
 @pytest.fixture

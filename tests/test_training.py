@@ -21,8 +21,10 @@ pytest.importorskip("safetensors", reason="the extra «learned» is not installe
 import torch
 import trainings
 from PIL import Image
+from torch.distributed.run import get_args_parser
 
 from compositor.cli.entry import run, stop
+from compositor.cli.train import train as every_training
 from compositor.errors import OptionError, OutputError
 from compositor.images import open_photo, write_image
 from compositor.learned.course import begin
@@ -112,6 +114,20 @@ def test_stopped_training_lifts_the_guard_of_its_own_files_only(tmp_path):
     with pytest.raises(OutputError, match=r"line.md: exists"):
         trainings.fit_line(path)
     assert path.with_suffix(".md").read_text() == "notes"
+
+
+def test_options_of_trainings_are_none_that_torchrun_takes_for_its_own():
+    """It takes what is the beginning of an option of its own, also behind the module's name."""
+    theirs = [name.replace("_", "-") for name in get_args_parser()._option_string_actions]
+    ours = [name for command in every_training.commands.values() for one in command.params for name in one.opts if name.startswith("--")]
+    assert not [name for name in ours if any(other.startswith(name) for other in theirs)]
+
+
+def test_several_processes_that_cannot_meet_are_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(OptionError, match=r"WORLD_SIZE is 2, but RANK.* not set; start with torchrun"):
+        trainings.fit_line(tmp_path / "line.safetensors")
 
 
 def test_what_a_training_drew_is_no_photograph(tmp_path):

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from compositor.datasets.augment import Augmentation, Sample, generator_of, overlap_pair
 from compositor.datasets.lights import Blur, Colour, Exposure, Gray, Jpeg, Noise
+from compositor.errors import OptionError, counted
 from compositor.learned.backbone import EncoderNetwork
 from compositor.learned.device import computing_in
 from compositor.learned.encoder import KIND, Encoder
@@ -127,6 +128,9 @@ class Contrast(NetworkLearner[Pairs]):
 
     def __init__(self, options: EncoderOptions, device: str, learned: Photographs, measured: Pairs) -> None:
         self.options, self.device, self.learned, self.measured = options, device, learned, measured
+        # Squares anywhere are cut from small photos, which every step would make again.
+        small = (dataclasses.replace(photo, pixels=shrunk(photo.pixels, 2 * options.size)) for photo in learned.photographs)
+        self.shown = Photographs(list(small)) if options.squares == "anywhere" else learned
         with seeded(options.seed):
             # Convolutions on a CPU are a fifth faster where a pixel's channels lie together.
             self.network = EncoderNetwork().to(device, memory_format=torch.channels_last)
@@ -135,14 +139,22 @@ class Contrast(NetworkLearner[Pairs]):
 
     @classmethod
     def prepared(cls, options: EncoderOptions, device: str, learned: Photographs, held_out: Photographs, _: Progress | None) -> Self:
-        """A training that has not begun."""
+        """A training that has not begun.
+
+        Raises
+        ------
+        OptionError
+            There is one photo to learn from, whose squares have none of another photo to be told from.
+        """
+        if (count := len(learned.photographs)) < 2:
+            raise OptionError(f"{counted(count, 'photo')} to learn from and {len(held_out.photographs)} to measure on; give at least three")
         measured = MAKING[options.squares](held_out, 0, pairs=options.measured, size=options.size, seed=MEASURED_SEED, device=device)
         return cls(options, device, learned, measured)
 
     def make(self, number: int) -> Pairs:
         """The pairs of a step."""
         options, make = self.options, MAKING[self.options.squares]
-        return make(self.learned, number, pairs=options.pairs, size=options.size, seed=options.seed, device=self.device)
+        return make(self.shown, number, pairs=options.pairs, size=options.size, seed=options.seed, device=self.device)
 
     def step(self, iteration: int, pairs: Pairs) -> dict[str, float]:
         """Learn from pairs; the loss."""
@@ -164,8 +176,10 @@ class Contrast(NetworkLearner[Pairs]):
         alike = self.average(pairs.first) @ self.average(pairs.second).T
         own = alike.diagonal()
         other = alike[pairs.origin[:, None] != pairs.origin[None]]
-        found = (alike + torch.where(_same(pairs.origin), -9.0, 0.0)).amax(1) <= own
-        wins = torch.searchsorted(other.sort().values, own.contiguous()).double().mean() / len(other)
+        rivals = alike.masked_fill(pairs.origin[:, None] == pairs.origin[None], -torch.inf)
+        found = rivals.amax(1) < own
+        ordered, own = other.sort().values, own.contiguous()
+        wins = sum(torch.searchsorted(ordered, own, right=right).double().mean() for right in (False, True)) / 2 / len(other)
         return {"found_first": float(found.float().mean()), "auc": float(wins)}
 
     def results(self) -> Results:

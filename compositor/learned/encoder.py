@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -36,8 +37,8 @@ REGION = 2 / 3
 """Side of the regions that are told one by one, as a share of the shorter side: about what the network learned from."""
 ALONG = 32
 """Regions along a side at most: they are all those of a picture that is eight times as long as it is high."""
-AT_ONCE = 32
-"""Pictures of one size that the network sees at a time."""
+AT_ONCE, READ = 32, 256
+"""Pictures of one size that the network sees at a time, and those that are read before any is looked at."""
 OVERLAP = {"colour": 0.05, "words": 0.95}
 """Parts by which photos that overlap are found, and their weights: what told views best of photos that nothing was learned from, zoomed up
 to four times. The network's parts made nothing better beside these, and take a third of the time."""
@@ -109,9 +110,14 @@ class Encoder:
         known = [*LEARNED, *HAND_MADE, *(["words"] if self.words else [])]
         if not parts or not set(parts) <= set(known) or min(parts.values()) <= 0:
             raise OptionError(f"parts={parts!r} are not known, or weigh nothing; choose from {', '.join(known)}, with weights above 0")
-        pixels = [read_picture(picture, short=NEEDED) for picture in pictures]
-        if not pixels:  # as many numbers as of any other picture
-            return self([np.zeros((SMALLEST, SMALLEST, 3), np.uint8)], parts=parts)[:0]
+        waiting, rows = iter(pictures), []
+        while some := [read_picture(picture, short=NEEDED) for picture in islice(waiting, READ)]:
+            rows.append(self._tell(some, parts))
+        # Of no picture there are as many numbers as of any other.
+        return np.concatenate(rows) if rows else self._tell([np.zeros((SMALLEST, SMALLEST, 3), np.uint8)], parts)[:0]
+
+    def _tell(self, pixels: Sequence[NDArray[np.uint8]], parts: dict[str, float]) -> Floats:
+        """Numbers of a few pictures."""
         told = self._look(pixels, learned) if (learned := [name for name in LEARNED if name in parts]) else {}
         for name in parts:
             if name not in LEARNED:

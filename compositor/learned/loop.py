@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def _feed(make: Callable[[int], Any], course: Course, start: int) -> Iterator[tu
 
 def _report(output: Path, lines: list[Record], picture: NDArray[np.uint8] | None) -> None:
     """Write the reports so far, as JSON lines and as curves, and what the last one shows."""
-    text = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    text = "".join(json.dumps({name: value if isfinite(value) else None for name, value in line.items()}) + "\n" for line in lines).encode()
     write_atomically(output.with_suffix(".jsonl"), lambda file: file.write(text), overwrite=True)
     write_image(output.with_suffix(CURVES), draw_curves(lines), overwrite=True)
     if picture is not None:  # the newest under a name of its own, and each by its step, to look at how it came about

@@ -15,7 +15,12 @@ from itertools import chain
 import torch
 from torch import Tensor, distributed, nn
 
+from compositor.errors import OptionError
+
 __all__ = ["Processes", "average_gradients", "joined"]
+
+MEETING = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What the environment tells beside the number of processes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +64,24 @@ class Processes:
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """Meet the other processes, where ``torchrun`` started several; each takes a GPU of its own."""
+    """Meet the other processes, where ``torchrun`` started several; each takes a GPU of its own.
+
+    Raises
+    ------
+    OptionError
+        The environment tells of several processes but not all that is needed to meet them, or there are fewer GPUs.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or distributed.is_initialized():
         yield Processes(distributed.get_rank(), distributed.get_world_size()) if count > 1 else Processes()
         return
+    if missing := [name for name in MEETING if name not in os.environ]:
+        raise OptionError(
+            f"WORLD_SIZE is {count}, but {', '.join(missing)} is not set; start with torchrun, or unset WORLD_SIZE for one process"
+        )
     if device == "cuda":
+        if int(os.environ["LOCAL_RANK"]) >= (there := torch.cuda.device_count()):
+            raise OptionError(f"process {int(os.environ['LOCAL_RANK']) + 1} of this machine needs a GPU of its own; there are {there}")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     try:

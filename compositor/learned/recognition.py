@@ -268,7 +268,7 @@ def _dealt(labelled: Labelled, count: int) -> NDArray[np.int64]:
 
 def _backbone(options: ClassifierOptions) -> tuple[Backbone, str]:
     """What a training begins with, and which encoder's it is: the SHA-256 of its tensors, «» for none."""
-    if options.start == "encoder":
+    if options.begin == "encoder":
         path = options.encoder or packaged_weights("encoder")
         return read_encoder(path)[0].backbone, str(read_weights(path, kind=ENCODER)[1]["sha256"])
     with seeded(options.seed):

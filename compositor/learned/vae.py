@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compositor.datasets.augment import generator_of
 from compositor.errors import OptionError
 from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor, growing
 from compositor.learned.collection import Collection
@@ -35,8 +36,8 @@ __all__ = ["KIND", "Vae", "VaeNetwork", "VaeShape", "VaeTraining"]
 KIND = "a variational autoencoder"
 FREE = 0.02
 """What each number may tell without being charged for it, nats."""
-AT_ONCE = 256
-"""Pictures that are computed at a time."""
+AT_ONCE, MEASURED = 256, 2048
+"""Pictures that are computed at a time, and those that reports are measured on at most."""
 SHRUNK = 0.05
 """Share of the fitted covariance that is taken from its diagonal, for there may be fewer pictures than numbers."""
 
@@ -150,7 +151,8 @@ class VaeTraining(MakerLearner, NetworkLearner[Batch]):
     @torch.no_grad()
     def measure(self) -> dict[str, Any]:
         """How well pictures are given back that were not learned from: mean over pictures, dB."""
-        pictures = as_tensor(self.held_out.pixels[:2048], self.device)
+        some = generator_of(0, 0).permutation(len(self.held_out))[:MEASURED]  # of all classes, which lie one behind the other
+        pictures = as_tensor(self.held_out.pixels[np.sort(some)], self.device)
         errors = [(self.average.decode(self.average.encode(part)[0]) - part).square().mean((1, 2, 3)) for part in pictures.split(AT_ONCE)]
         return {"reconstruction_db": float((-10 * torch.log10(torch.cat(errors) / 4)).mean())}
 
@@ -198,15 +200,19 @@ class Vae(PictureMaker):
         -------
         (n, d) float32
         """
-        if pixels.ndim != 4 or pixels.shape[1:] != (self.size, self.size, 3) or pixels.dtype != np.uint8:
-            wanted = f"(n, {self.size}, {self.size}, 3) uint8"
-            raise OptionError(f"pixels have shape {pixels.shape} and type {pixels.dtype}; give {wanted}")
+        wanted = (self.size, self.size, 3)
+        if not isinstance(pixels, np.ndarray) or pixels.ndim != 4 or pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
+            found = np.asarray(pixels)
+            raise OptionError(f"pixels have shape {found.shape} and type {found.dtype}; give (n, {self.size}, {self.size}, 3) uint8")
         parts = as_tensor(pixels, self.device).split(AT_ONCE)
         return np.concatenate([self.network.encode(part)[0].cpu().numpy() for part in parts])
 
     def decode(self, numbers: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Numbers, (n, d), as pictures, (n, size, size, 3) uint8."""
-        parts = torch.from_numpy(np.asarray(numbers, np.float32)).to(self.device).split(AT_ONCE)
+        numbers = np.asarray(numbers, np.float32)
+        if numbers.ndim != 2 or numbers.shape[1] != self.network.shape.numbers:
+            raise OptionError(f"numbers have shape {numbers.shape}; give (n, {self.network.shape.numbers})")
+        parts = torch.from_numpy(numbers).to(self.device).split(AT_ONCE)
         return np.concatenate([as_pixels(self.network.decode(part)) for part in parts])
 
     def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -215,6 +221,10 @@ class Vae(PictureMaker):
 
     def interpolate(self, first: NDArray[np.uint8], second: NDArray[np.uint8], steps: int = 8) -> NDArray[np.uint8]:
         """Pictures on the way from one picture to another, (steps, size, size, 3) uint8; both are (size, size, 3) uint8."""
+        if np.shape(first) != np.shape(second) or steps < 2:
+            raise OptionError(
+                f"pictures of shapes {np.shape(first)} and {np.shape(second)}, steps={steps}; give two of one shape, and two or more"
+            )
         start, end = self.encode(np.stack([first, second]))
         t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode((1 - t) * start + t * end)

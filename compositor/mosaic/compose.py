@@ -78,6 +78,8 @@ def mosaic(
         The temporary file that keeps the tiles has no room.
     """
     chosen, clock = MosaicOptions.of(options), StageClock(progress)
+    if features is None and chosen.feature_weight != MosaicOptions.feature_weight:
+        raise OptionError(f"feature_weight={chosen.feature_weight!r} is that of features=; give them, too, or leave it out")
     if isinstance(tiles, str | bytes | os.PathLike | np.ndarray | Photo) or not isinstance(tiles, Iterable):
         raise OptionError(f"tiles is one {type(tiles).__name__}; give a list of paths, arrays or photos")
     with limit_threads(chosen.threads):

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 LearnPrecision = Literal["float32", "bfloat16"]
-StartMethod = Literal["encoder", "scratch"]
+BeginMethod = Literal["encoder", "scratch"]
 SquaresMethod = Literal["overlapping", "anywhere"]
 
 
@@ -143,7 +143,7 @@ class ClassifierOptions(LearnOptions):
     report_every: int = option(50, "Steps between reports; each measures on what is never learned from and saves a checkpoint.", low=1)
     batch: int = option(64, "Pictures that a step learns from.", low=1, high=65_536)
     size: int = option(64, "Side of the squares that are looked at, px.", low=32, high=512)
-    start: StartMethod = option("encoder", "Begin with an encoder, which has learned without labels already, or from nothing.")
+    begin: BeginMethod = option("encoder", "With an encoder, which has learned without labels already, or from scratch.")
     encoder: str = option("", "The encoder's weights, a .safetensors file; by default those that ship.")
     rate: float = option(0.002, "Learning rate after the first steps; it falls to nothing by the last one.", low=1e-7, high=1.0)
     patience: int = option(8, "Reports without anything better after which the training ends.", low=1)

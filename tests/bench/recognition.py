@@ -61,7 +61,7 @@ def recognition(
     encoder = Encoder.load(weights, device="cpu")
     rows = {
         "plain ResNet": lambda learned, held_out, options: train_resnet(learned, held_out, options, width),
-        "ours, from scratch": lambda learned, held_out, options: train_ours(learned, held_out, options, start="scratch"),
+        "ours, from scratch": lambda learned, held_out, options: train_ours(learned, held_out, options, begin="scratch"),
         "ours, on the encoder": lambda learned, held_out, options: train_ours(learned, held_out, options, encoder=weights or ""),
     }
     print_heading()

@@ -69,7 +69,7 @@ def transfer(train: Path, test: Path, weights: tuple[str, ...], labels: int, see
         with patch("compositor.learned.recognition.OUTLINED", outlined):
             before, after = (
                 [(fine_tuned(known, asked, labels, seed, steps, size, **starts[seed % len(starts)]),) for seed in range(seeds)]
-                for starts in ([{"start": "scratch"}], [{"encoder": path} for path in weights or [""]])
+                for starts in ([{"begin": "scratch"}], [{"encoder": path} for path in weights or [""]])
             )
         print_shares(f"random weights, {name}", before)
         print_shares(f"encoder, {name}", after, before)
