@@ -182,17 +182,26 @@ def test_hidden_folders_are_no_classes(tmp_path):
     assert Labelled.read(tmp_path, size=32).classes == ("a", "b")
 
 
-def test_the_bench_of_classifiers_runs(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("recognition", ["--only", "ours, from scratch", "--only", "ours, on the encoder", "--iterations", "1"], "ours, on the encoder"),
+        ("transfer", ["--labels", "6", "--steps", "1", "--size", "32"], "encoder, fine-tuned beside outlines"),
+    ],
+)
+def test_the_benches_of_labels_run_and_ask_about_nothing_that_was_learned_from(tmp_path, monkeypatch, name, options, told):
     monkeypatch.syspath_prepend(Path(__file__).with_name("bench"))
-    bench = importlib.import_module("recognition").recognition
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        for k in range(6):
-            write_image(tmp_path / name / f"{k}.png", striped(k, upright=name == "a"))
-    rows = ("--only", "ours, from scratch", "--only", "ours, on the encoder")
-    told = CliRunner().invoke(bench, [*rows, "--iterations", "1", "--seeds", "1", str(tmp_path), str(tmp_path)], catch_exceptions=False)
-    assert told.exit_code == 0
-    assert "on the encoder" in told.output
+    bench = getattr(importlib.import_module(name), name)
+    for part in ("train", "test"):
+        for label in ("a", "b"):
+            (tmp_path / part / label).mkdir(parents=True)
+            for k in range(6):
+                write_image(tmp_path / part / label / f"{k}.png", striped(k + 50 * (part == "test"), upright=label == "a"))
+    train, test = str(tmp_path / "train"), str(tmp_path / "test")
+    made = CliRunner().invoke(bench, [*options, "--seeds", "1", train, test], catch_exceptions=False)
+    assert made.exit_code == 0
+    assert told in made.output
+    assert "12 of the pictures that are asked about were learned from" in CliRunner().invoke(bench, [*options, train, train]).output
 
 
 def test_a_folder_of_classes_is_classified(trained, folder, capsys):

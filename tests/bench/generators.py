@@ -12,10 +12,12 @@ The Fréchet distance is that of so many pictures, and beside it what it would c
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import click
 import numpy as np
+from probing import refuse_known
 from tables import print_heading, print_row
 
 from compositor.assess.distributions import coverage, frechet_distance, kernel_distance, nearest
@@ -40,6 +42,7 @@ def main(folder: str, gans: tuple[str, ...], vaes: tuple[str, ...], encoder: str
     }
     size = next(iter(makers.values())).size if makers else 32
     learned, held_out = Collection.read(folder, size)
+    refuse_known((hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in learned.paths + held_out.paths), weights=[encoder])
     count, look, perception = len(held_out), Encoder.load(encoder, device="cpu"), Perception.load(encoder, device="cpu")
 
     def features(pixels):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import click
 import numpy as np
 from scipy.stats import t
+
+from compositor.learned.encoder import KIND
+from compositor.learned.weights import packaged_weights, read_weights
 
 STRENGTHS = 10.0 ** np.arange(-3, 3)
 """Of the regression's penalty; the one is taken that tells a fifth of the labelled pictures best."""
@@ -38,3 +44,13 @@ def mean_and_interval(values: np.ndarray) -> tuple[str, str]:
     """The mean, and how far it may be off with 95 %."""
     around = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return f"{np.mean(values):.4f}", f"{around:.4f}"
+
+
+def refuse_known(digests: Iterable[str], learned: Iterable[str] = (), weights: Iterable[str | None] = (None,)) -> None:
+    """Ask about no picture that was learned from: by SHA-256, those given and those that encoders know, by default the one that ships."""
+    known = set(learned)
+    for path in weights:
+        record = read_weights(path or packaged_weights("encoder"), kind=KIND)[1]
+        known |= {*record["photographs"], *record["held_out"]}
+    if met := len(known & set(digests)):
+        raise click.ClickException(f"{met} of the pictures that are asked about were learned from; give others, or another encoder")

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from probing import mean_and_interval, probe, standardized
+from probing import mean_and_interval, probe, refuse_known, standardized
 from tables import print_heading, print_row
 from torch import nn
 from torch.nn import functional
@@ -58,6 +58,7 @@ def recognition(
 ) -> None:
     torch.set_num_threads(1)
     known, asked = (Labelled.read(folder, size=size) for folder in (train, test))
+    refuse_known(asked.digests, known.digests, [weights])
     encoder = Encoder.load(weights, device="cpu")
     rows = {
         "plain ResNet": lambda learned, held_out, options: train_resnet(learned, held_out, options, width),

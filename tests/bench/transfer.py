@@ -17,7 +17,7 @@ from unittest.mock import patch
 import click
 import numpy as np
 import torch
-from probing import mean_and_interval, probe, standardized
+from probing import mean_and_interval, probe, refuse_known, standardized
 from recognition import drawn, judged, train_ours
 from tables import print_heading, print_row
 
@@ -52,6 +52,7 @@ Told = dict[str, tuple[np.ndarray, np.ndarray]]
 def transfer(train: Path, test: Path, weights: tuple[str, ...], labels: int, seeds: int, steps: int, size: int) -> None:
     torch.set_num_threads(1)
     known, asked = (Labelled.read(folder, size=SIDE) for folder in (train, test))
+    refuse_known(asked.digests, known.digests, weights or [None])
     taught = [tell(Encoder.load(path, device="cpu"), known, asked) for path in weights or [None]]
     untaught = [tell(untrained(seed), known, asked) for seed in range(seeds)]
     print_heading()
