@@ -23,6 +23,13 @@ CONTENT = ([0.4, 0.5, 0.6], [[0.05, 0, 0], [0.01, 0.04, 0], [0, 0.01, 0.03]])
 STYLE = ([0.6, 0.4, 0.3], [[0.04, 0.01, 0], [0, 0.05, 0], [0.02, 0, 0.05]])
 
 
+def test_a_picture_that_memory_does_not_hold_is_refused(monkeypatch):
+    monkeypatch.setattr("compositor.memory.available_memory", lambda: 10**6)
+    content = np.zeros((200, 300, 3), np.uint8)
+    with pytest.raises(compositor.LimitError, match=r"in a style, 300 x 200 px.*smaller size="):
+        compositor.style(content, content)
+
+
 def test_a_painting_may_keep_the_colours_of_its_picture(generator):
     """Whatever is painted, only brightness changes; the painter is shown a style in the picture's colours."""
     content, model = (cv2.resize(generator.random((6, 8, 3), dtype=np.float32) * 0.5 + 0.25, (80, 60)) for _ in range(2))

@@ -17,6 +17,7 @@ from compositor.errors import OptionError, counted
 from compositor.images import open_source, read_matte, to_common_profile
 from compositor.images.masks import MaskSource
 from compositor.images.read import Source
+from compositor.memory import require_memory
 from compositor.options import JPEG_QUALITY, StyleOptions
 from compositor.style.colors import transfer_colors
 from compositor.style.regrain import regrain
@@ -32,6 +33,8 @@ it shall be painted ((h, w) bool or None for everywhere), the options, and the c
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Shares of red, green and blue in how bright encoded colours are (ITU-R BT.601)."""
+PIXEL = 130
+"""Bytes that are taken for a pixel of the picture; measured."""
 FEWEST = 64
 """Pixels that colours are concluded from at least."""
 
@@ -118,6 +121,8 @@ def style(
         There is no such option, or no such value; the mask does not fit; there is nobody to paint.
     ReadError
         A picture cannot be read.
+    LimitError
+        The picture would take more memory than there is.
     """
     chosen, clock = StyleOptions.of(options), StageClock(progress)
     if (chosen.method == "paint") != (paint is not None):
@@ -127,6 +132,9 @@ def style(
         clock("read", 0, 1)
         photo = open_source(content)
         model = to_common_profile([photo, open_source(style)])[1]
+        w, h = photo.size
+        scale = min(1.0, chosen.size / max(w, h)) if chosen.size else 1.0
+        require_memory(PIXEL * scale**2 * w * h, f"{photo.name} in a style, {round(scale * w)} x {round(scale * h)} px", "a smaller size=")
         (before, shown), (after, modelled) = _floats(photo, chosen.size), _floats(model, 0)
         share = None if mask is None else _share(mask, before.shape[:2], photo)
         where = _both(shown, None if share is None else share >= np.float32(0.5))
