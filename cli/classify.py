@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import IO, Any
 
 import click
@@ -40,7 +41,7 @@ def classify(console: Console, /, photos: tuple[str, ...], from_file: IO[str] | 
             console.leave_out(name, str(error).removeprefix(f"{name}: "))
             continue
         likely = max(told, key=lambda one: told[one])
-        records.append({"name": name, "class": likely, "probability": told[likely], "probabilities": told})
+        records.append({"name": name, "path": os.path.abspath(source), "class": likely, "probability": told[likely], "probabilities": told})
     if not records:
         raise ReadError("none of the pictures can be read; the warnings say why", left_out=tuple(console.left_out))
     text = "\n".join(f"{record['probability']:.3f}  {one_line(record['class'])}  {one_line(record['name'])}" for record in records)

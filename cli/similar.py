@@ -51,10 +51,12 @@ def similar(
     if not told.places:
         raise ReadError("none of the other photos can be read; the warnings say why")
     found = sorted(
-        ((float(row[0]), names[others[place]]) for row, place in zip(told.numbers, told.places, strict=True)),
+        ((float(row[0]), names[others[place]], others[place]) for row, place in zip(told.numbers, told.places, strict=True)),
         key=lambda one: (-one[0], one[1]),
     )
-    records = [{"name": name, "likeness": round(likeness, 4)} for likeness, name in found[:count]]
+    records = [
+        {"name": name, "path": os.path.abspath(sources[place]), "likeness": round(likeness, 4)} for likeness, name, place in found[:count]
+    ]
     text = "\n".join(f"{record['likeness']:7.4f}  {one_line(str(record['name']))}" for record in records)
     console.result("similar", {"photo": photo, "similar": records, "left_out": named(console.left_out)}, text)
     return 3 if console.left_out else 0

@@ -209,6 +209,7 @@ def test_a_folder_of_classes_is_classified(trained, folder, capsys):
     assert run(["classify", str(folder), "--weights", str(trained[0]), "--device", "cpu", "--json"]) == 3
     result = json.loads(capsys.readouterr().out)
     assert len({one["name"] for one in result["pictures"]}) == 36
+    assert all(Path(one["path"]).parent.parent == folder for one in result["pictures"])
     assert len(result["left_out"]) == 1
 
 

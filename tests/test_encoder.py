@@ -205,6 +205,7 @@ def test_similar_names_photos_by_what_they_show(tmp_path, folder, untrained, cap
     told = json.loads(capsys.readouterr().out)
     assert next(one["name"] for one in told["similar"]) == "20_60.png"
     assert len(told["similar"]) == 4
+    assert told["similar"][0]["path"] == os.path.abspath(photos / "20_60.png")
     assert [one["name"] for one in told["left_out"]] == ["broken.jpg"]
     assert told["photo"] == os.fspath(photos / "20_0.png")
     assert run(["similar", str(photos / "20_0.png"), str(photos), "--weights", str(weights), "--device", "cpu", "--json", "--no-zoom"]) == 3
