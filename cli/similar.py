@@ -16,7 +16,7 @@ from compositor.options import SimilarOptions
 EXAMPLES = """\b
 Examples:
   compositor similar photo.jpg photos/
-  compositor similar photo.jpg photos/ --count 20 --weights encoder.safetensors --json"""
+  compositor similar photo.jpg photos/ --count 20 --by look --weights own.safetensors --json"""
 
 
 @click.command(short_help="Find the photos that show most of what one shows.", epilog=EXAMPLES)
@@ -26,16 +26,27 @@ Examples:
 @console_options
 @click.pass_obj
 def similar(
-    console: Console, /, photo: str, photos: tuple[str, ...], from_file: IO[str] | None, count: int, zoom: bool, weights: str, device: str
+    console: Console,
+    /,
+    photo: str,
+    photos: tuple[str, ...],
+    from_file: IO[str] | None,
+    count: int,
+    by: str,
+    zoom: bool,
+    weights: str,
+    device: str,
 ) -> int:
     """Find the photos that show most of what PHOTO shows, by its colours and details; needs the extra «learned».
 
-    Parts of one are also put beside the whole of the other, as a longer lens would have seen them.
+    Parts of one are also put beside the whole of the other, as a longer lens would have seen them. «--by look» finds those that look like
+    it, whatever place they show, to a small network and by their outlines: with --weights to one that learned from pictures of yours.
     """
     require_photos([photo], 1)
     from compositor.images import photo_names
     from compositor.learned import Encoder
     from compositor.learned.beside import Beside
+    from compositor.learned.clustering import LOOK
     from compositor.learned.grouping import tell_photos
 
     sources = find_photos(console, photos, from_file)
@@ -43,7 +54,8 @@ def similar(
     others = [place for place, source in enumerate(sources) if os.path.realpath(source) != os.path.realpath(photo)]
     if not others:
         raise click.UsageError(f"{photo} is the only photo that was given; name others to compare it with")
-    beside, names = Beside(photo, Encoder.load(weights or None, device=device), zoom=zoom), photo_names(sources)
+    encoder, names = Encoder.load(weights or None, device=device), photo_names(sources)
+    beside = Beside(photo, encoder, zoom=zoom, parts=LOOK if by == "look" else None)
     with console.progress() as progress:
         told = tell_photos([sources[place] for place in others], beside, names=[names[place] for place in others], progress=progress)
     for name, reason in told.left_out:

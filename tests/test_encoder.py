@@ -211,6 +211,13 @@ def test_similar_names_photos_by_what_they_show(tmp_path, folder, untrained, cap
     assert run(["similar", str(photos / "20_0.png"), str(photos), "--weights", str(weights), "--device", "cpu", "--json", "--no-zoom"]) == 3
     whole = json.loads(capsys.readouterr().out)
     assert whole["similar"][0]["name"] == "20_60.png"
+    assert (
+        run(["similar", str(photos / "20_0.png"), str(photos), "--weights", str(weights), "--device", "cpu", "--json", "--by", "look"]) == 3
+    )
+    looks = {one["name"]: one["likeness"] for one in json.loads(capsys.readouterr().out)["similar"]}
+    encoder = Encoder.load(weights, device="cpu")
+    here, there = encoder([photos / "20_0.png", photos / "21_0.png"], parts={"layers": 1.0, "edges": 1.0})
+    assert looks["21_0.png"] == pytest.approx(float(here @ there), abs=1e-4)
     closely, plainly = ({one["name"]: one["likeness"] for one in found["similar"]} for found in (told, whole))
     assert closely["near.png"] > plainly["near.png"]
 

@@ -88,6 +88,9 @@ def test_training_goes_on_to_the_same_bytes_and_names_what_is_broken(folders, tr
     assert "Paints in the style of" in whole.with_suffix(".md").read_text()
     shown = [whole.with_suffix(ending).read_bytes() for ending in (".samples.png", ".samples.000003.png")]
     assert shown[0] == shown[1]
+    card = whole.with_suffix(".md").read_text()
+    assert "The last step was 3, its losses: loss " in card
+    assert "| iteration" not in card
     assert {path.name for path in whole.parent.glob("whole.samples.*.png")} == {f"whole.samples.{step:06d}.png" for step in (1, 2, 3)}
     painted = paint(TrainedPainter.load(whole), np.zeros((30, 40, 3), np.uint8))
     assert painted.pixels.shape == (30, 40, 3)

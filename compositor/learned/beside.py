@@ -32,18 +32,20 @@ class Beside:
     encoder : Encoder
     zoom : bool
         Put parts beside wholes, too.
+    parts : dict of str to float, optional
+        What else counts than what overlaps, as ``Encoder`` takes it; then wholes are put beside wholes.
     """
 
-    def __init__(self, picture: Picture, encoder: Encoder, *, zoom: bool = True) -> None:
-        self.encoder, self.zoom = encoder, zoom
-        self.wanted = tell_closely(picture, encoder) if zoom else encoder([picture])
+    def __init__(self, picture: Picture, encoder: Encoder, *, zoom: bool = True, parts: dict[str, float] | None = None) -> None:
+        self.encoder, self.zoom, self.parts = encoder, zoom and parts is None, parts
+        self.wanted = tell_closely(picture, encoder) if self.zoom else encoder([picture], parts=parts)
 
     def __call__(self, pictures: Iterable[Picture]) -> Floats:
         """Likenesses, (n, 1): 1 for an equal picture."""
         if self.zoom:
             told = [[likeness(self.wanted, tell_closely(picture, self.encoder))] for picture in pictures]
             return np.array(told, np.float32).reshape(-1, 1)
-        return np.asarray(self.encoder(pictures) @ self.wanted.T, np.float32)
+        return np.asarray(self.encoder(pictures, parts=self.parts) @ self.wanted.T, np.float32)
 
 
 def tell_closely(picture: Picture, encoder: Encoder) -> Floats:

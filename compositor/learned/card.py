@@ -29,7 +29,10 @@ def card(name: str, record: Mapping[str, Any], *, called: str, command: str, mea
     measured : str
         What the figures were measured on.
     """
-    figures = "\n".join(f"| {key} | {value:.5g} |" for key, value in record["figures"].items() if isinstance(value, int | float))
+    numbers = {key: f"{value:.5g}" for key, value in record["figures"].items() if isinstance(value, int | float)}
+    ended = ", ".join(f"{key} {numbers.pop(key)}" for key in record["losses"] if key in numbers)
+    step = f"\nThe last step was {numbers.pop('iteration')}, its losses: {ended}.\n" if "iteration" in numbers and ended else ""
+    figures = "\n".join(f"| {key} | {value} |" for key, value in numbers.items())
     photographs, held_out = (
         "\n".join(f"- {name} `{digest}`" for digest, name in record[part].items()) for part in ("photographs", "held_out")
     )
@@ -47,7 +50,7 @@ Trained by `compositor {command}` of compositor {record["compositor"]}, PyTorch 
 | figure | value |
 | --- | --- |
 {figures}
-
+{step}
 ## Learned from
 
 {photographs}

@@ -164,7 +164,7 @@ class Trainer:
 
 
 def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progress | None, tell: Callable[[str], None]) -> Record:
-    """Train, from the beginning or from where it was stopped; what was asked, and the last report as ``figures``."""
+    """Train, from the beginning or from where it was stopped; what was asked, the last report as ``figures``, and which are losses."""
     options, parts = course.options, (learner.modules(), learner.optimizers())
     resumed = read_checkpoint(course.checkpoint, *parts, asked)
     learner.restore(resumed)
@@ -194,7 +194,7 @@ def _run(learner: Learner[Any], course: Course, asked: Record, progress: Progres
             _report(course.output, lines, learner.picture())
         if course.processes.agree(learner.finished()):
             break
-    return {**asked, "figures": lines[-1]}
+    return {**asked, "figures": lines[-1], "losses": [name for name in lines[-1] if name not in lines[0]]}
 
 
 def _feed(make: Callable[[int], Any], course: Course, start: int) -> Iterator[tuple[int, Any]]:

@@ -15,6 +15,7 @@ __all__ = [
     "GenerateOptions",
     "GroupOptions",
     "HarmonizeOptions",
+    "LikenessMethod",
     "PrecisionMethod",
     "RefineMethod",
     "RefineOptions",
@@ -24,6 +25,7 @@ __all__ = [
 DeviceMethod = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionMethod = Literal["float32", "bfloat16", "float16"]
 RefineMethod = Literal["none", "classical", "learned"]
+LikenessMethod = Literal["overlap", "look"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ class SimilarOptions(Options):
     """How photos are found that show the same."""
 
     count: int = option(5, "How many to tell.", low=1, short="n")
-    zoom: bool = option(True, "Look for each photo in parts of the other, too, as if a longer lens saw it.")
+    by: LikenessMethod = option("overlap", "What counts: showing the same place, or looking alike to the network and by outlines.")
+    zoom: bool = option(True, "For overlap, look for each photo in parts of the other, too, as if a longer lens saw it.")
     weights: str = option("", "The encoder's, a .safetensors file; by default those that ship.")
     device: DeviceMethod = option("auto", "Where a network computes; auto takes a GPU where there is one.")
 
