@@ -32,6 +32,12 @@ TRAININGS = {
     "refiner": ["--scenes", "1", "--tiles", "1", "--measured", "1"],
     "harmonizer": ["--crops", "1", "--things", "2", "--measured", "1", "--batch", "2"],
 }
+OTHERWISE = {
+    "encoder, squares anywhere": [*TRAININGS["encoder"], "--squares", "anywhere", "--precision", "bfloat16"],
+    "classifier, begun with an encoder": ["--batch", "2", "--size", "32", "--patience", "1"],
+    "gan, sixteen bits": [*TRAININGS["gan"], "--precision", "bfloat16"],
+}
+"""Other options of them, under which they are killed, too."""
 SHORT = ["--iterations", "3", "--report-every", "1", "--threads", "1", "--device", "cpu", "--quiet"]
 
 
@@ -88,11 +94,12 @@ def test_every_training_computes_in_sixteen_bits_what_is_costly(name, folder, tm
     assert any(not torch.equal(tensor, tensors["bfloat16"][key]) for key, tensor in tensors["float32"].items())
 
 
-@pytest.mark.parametrize("name", trainings.commands)
+@pytest.mark.parametrize("name", [*trainings.commands, *OTHERWISE])
 def test_a_killed_training_goes_on_to_the_same_bytes(name, folder, tmp_path, processes):
     """Killed in the middle of a checkpoint or just behind one, then at some moment; every training that there is, also one that is new."""
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
-    command = ["train", name, str(folder), *(word.format(folder=folder) for word in TRAININGS[name]), *SHORT, "-o"]
+    options = [word.format(folder=folder) for word in {**TRAININGS, **OTHERWISE}[name]]
+    command = ["train", name.split(",")[0], str(folder), *options, *SHORT, "-o"]
     first = processes.Process(target=train, args=([*command, str(killed)], 5))
     first.start()
     began = time.monotonic()

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compositor.errors import OptionError, ReadError, counted
+from compositor.errors import OptionError, ReadError, counted, first_names
 from compositor.images import PICTURE_ENDINGS, open_photo, read_bytes_checked
 from compositor.images.files import printable
 from compositor.learned.pictures import eight_bits, in_srgb
@@ -97,7 +97,8 @@ class Photographs:
         held_out: list[list[Photograph]] = []
         known: set[str] = set()
         left_out: list[tuple[str, str]] = []
-        scenes = _scenes(sources)
+        given = sources if isinstance(sources, str | os.PathLike) else list(sources)
+        scenes = _scenes(given)
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             results = pool.map(_read, chain.from_iterable(scenes))
             for scene in scenes:
@@ -108,7 +109,8 @@ class Photographs:
                     part.append(photographs)
         if len(learned) + len(held_out) < 2:
             broken = f"; {counted(len(left_out), 'photo')} cannot be read, such as {left_out[0][0]}" if left_out else ""
-            found = f"{counted(len(learned) + len(held_out), 'scene was', 'scenes were')} found{broken}"
+            where = first_names([printable(one) for one in given])
+            found = f"{counted(len(learned) + len(held_out), 'scene was', 'scenes were')} found in {where}{broken}"
             raise OptionError(f"{found}; give at least two photos of different scenes", left_out=tuple(left_out))
         if not held_out or not learned:  # so few that chance put all of them on one side
             (held_out if not held_out else learned).append((learned or held_out).pop())
