@@ -210,11 +210,23 @@ def test_what_is_no_folder_is_refused_before_anything_is_written(tmp_path, sourc
     assert not list(tmp_path.iterdir())
 
 
-def test_nobody_has_won_before_the_first_step(folder):
-    """Half is what a judge that cannot tell comes to."""
+def test_the_judge_is_asked_about_pictures_that_nobody_learned_from(folder):
     learned, held_out = Collection.read(folder, 32)
     training = GanTraining(GanOptions.of({"size": 32, "channels": 16}), "cpu", learned, held_out)
-    assert training.measure() == {"judge_is_right": 0.5}
+    assert training.told == 0.5  # what a judge that cannot tell comes to
+    assert training.measure() == training.measure()
+    seen = []
+
+    class First(torch.nn.Module):
+        """Finds what it is shown first better than what it is shown second."""
+
+        def forward(self, pictures, labels):
+            seen.append(pictures)
+            return torch.full((len(pictures),), -float(len(seen)))
+
+    training.judge = First()
+    assert training.measure() == {"judge_is_right_unseen": 1.0}
+    torch.testing.assert_close(seen[0].contiguous(), as_tensor(held_out.pixels, "cpu").contiguous())
 
 
 def test_hidden_folders_are_no_classes(tmp_path):

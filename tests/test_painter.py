@@ -88,6 +88,10 @@ def test_training_goes_on_to_the_same_bytes_and_names_what_is_broken(folders, tr
     assert "Paints in the style of" in whole.with_suffix(".md").read_text()
     shown = [whole.with_suffix(ending).read_bytes() for ending in (".samples.png", ".samples.000003.png")]
     assert shown[0] == shown[1]
+    old = stopped.with_name("stopped.samples.000700.png")
+    old.write_bytes(shown[0])
+    train_painter([folders / "photos"], stopped, style=style, overwrite=True, **TINY)
+    assert not old.exists()
     card = whole.with_suffix(".md").read_text()
     assert "The last step was 3, its losses: loss " in card
     assert "| iteration" not in card

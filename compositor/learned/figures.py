@@ -35,6 +35,7 @@ WORDS = {
     "generator": "loss of the generator",
     "judge": "loss of the judge",
     "judge_is_right": "how often the judge is right",
+    "judge_is_right_unseen": "the same, of unseen pictures",
     "error": "error",
     "style": "distance from the style",
     "style_distance": "distance from the style, 1 for unpainted parts",

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compositor.datasets.augment import generator_of
 from compositor.errors import OptionError
 from compositor.learned.average import follow
-from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels
+from compositor.learned.batches import FINEST, SMALLEST, Batch, PictureShape, as_pixels, as_tensor
 from compositor.learned.collection import Collection
 from compositor.learned.device import choose_device, computing_in
 from compositor.learned.learner import rise_and_fall, seeded
@@ -48,8 +49,8 @@ LEAST = 0.01
 """Share of the learning rate that is left in the end: while it is high, colours and contrast of what is made wander."""
 STEEPEST = 12.0
 """Difference of two scores beyond which the generator's slope grows no more."""
-AT_ONCE = 256
-"""Pictures that are made at a time."""
+AT_ONCE, JUDGED, MEASURED = 256, 64, 256
+"""Pictures that are made at a time, that are judged at a time, and that reports are measured on at most."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -229,7 +230,7 @@ class GanTraining(MakerLearner):
         self._learn(self.judge_optimizer, self.judge, backward)
         better = better.detach()
         self.told += 0.02 * (float((better > 0).float().mean()) - self.told)
-        told = {"generator": float(functional.softplus(better).mean()), "judge": float(loss.detach())}
+        told = {"generator": float(functional.softplus(better).mean()), "judge": float(loss.detach()), "judge_is_right": self.told}
         slope = torch.zeros_like(made) if made.grad is None else made.grad
         return told, slope * -better.clamp(-STEEPEST, STEEPEST).exp()[:, None, None, None]
 
@@ -253,9 +254,20 @@ class GanTraining(MakerLearner):
         if math.isfinite(float(nn.utils.clip_grad_norm_(network.parameters(), 10.0))):
             optimizer.step()
 
+    @torch.no_grad()
     def measure(self) -> dict[str, Any]:
-        """How often the judge tells a real picture from a made one: near 1 the generator has lost it, near 0.5 the judge has."""
-        return {"judge_is_right": self.told}
+        """How often the judge tells a picture that nobody learned from from a made one, always of the same numbers.
+
+        Near 1 the generator has lost it, near 0.5 the judge has; below what it tells of those learned from, it knows these by heart.
+        """
+        some = np.sort(generator_of(0, 0).permutation(len(self.held_out))[:MEASURED])
+        numbers = torch.randn((len(some), self.shape.numbers), generator=torch.Generator().manual_seed(0)).to(self.device)
+        real, labels = as_tensor(self.held_out.pixels[some], self.device), torch.from_numpy(self.held_out.labels[some]).to(self.device)
+        right = [
+            self.judge(pictures, of) > self.judge(self.average(drawn, of), of)
+            for pictures, of, drawn in zip(*(one.split(JUDGED) for one in (real, labels, numbers)), strict=True)
+        ]
+        return {"judge_is_right_unseen": float(torch.cat(right).float().mean())}
 
 
 class Gan(PictureMaker):

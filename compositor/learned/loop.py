@@ -9,6 +9,7 @@ same weights as one that was not. On a CPU these depend on how many threads comp
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import logging
 import os
@@ -159,6 +160,7 @@ class Trainer:
             for ending, pixels in results.pictures.items():
                 write_image(course.output.with_suffix(ending), pixels, overwrite=True)
             course.checkpoint.unlink(missing_ok=True)
+            _tidy(course)
         course.processes.wait()
         return written[0] if written else record
 
@@ -220,3 +222,12 @@ def _report(output: Path, lines: list[Record], picture: NDArray[np.uint8] | None
     if picture is not None:  # the newest under a name of its own, and each by its step, to look at how it came about
         for ending in (SAMPLES, numbered(SAMPLES, lines[-1]["iteration"])):
             write_image(output.with_suffix(ending), picture, overwrite=True)
+
+
+def _tidy(course: Course) -> None:
+    """Remove what reports of an earlier training to the same weights showed, at steps at which this one had none."""
+    steps = {*range(0, course.options.iterations, course.options.report_every), course.options.iterations}
+    wanted = {course.output.with_suffix(numbered(SAMPLES, step)).name for step in steps}
+    for path in course.output.parent.glob(glob.escape(course.output.stem) + numbered(SAMPLES, 0).replace("000000", "[0-9]*")):
+        if path.name not in wanted:
+            path.unlink()
